@@ -1,0 +1,171 @@
+/**
+ * Every setting, once: name, default, unit, help text. Parsed at start, frozen, passed down; nothing
+ * else reads the environment.
+ */
+import { availableParallelism, homedir, totalmem, userInfo } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { z } from "zod";
+
+/** All mistakes of the configuration, reported together. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(problems.join("\n"));
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+const UNITS_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `5s`, `250ms`, `30d` → milliseconds; null where the text is no duration. */
+export function parseDuration(text: string): number | null {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim());
+  const unit = match?.[2] === undefined ? undefined : UNITS_MS[match[2]];
+  return match?.[1] === undefined || unit === undefined ? null : Math.round(Number(match[1]) * unit);
+}
+
+const duration = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const ms = parseDuration(text);
+      if (ms === null || ms <= 0) {
+        context.addIssue({
+          code: "custom",
+          message: `"${text}" is no duration; write it like 500ms, 5s, 10m, 12h or 30d`,
+        });
+        return z.NEVER;
+      }
+      return ms;
+    });
+
+const postgresUrl = z
+  .string()
+  .refine((text) => /^postgres(ql)?:\/\//.test(text), "must begin with postgres:// or postgresql://");
+
+const schema = z.object({
+  DATABASE_URL: postgresUrl
+    .optional()
+    .describe("server of one's own (15 or newer); without it `up` starts the embedded one"),
+  MYZEL_POD_DATABASE_URL: postgresUrl
+    .optional()
+    .describe("how checkout and publish reach the database (role pod); default: the login that `up` made"),
+  MYZEL_DATA_DIR: z
+    .string()
+    .refine((path) => isAbsolute(path), "must be an absolute path")
+    .optional()
+    .describe("embedded database, run directories, caches, stored logins"),
+  MYZEL_LAUNCHER: z.enum(["process", "kubernetes"]).optional().describe("where runs happen: process or kubernetes"),
+  MYZEL_POLL_INTERVAL: duration("5s").describe("safety net of dispatch: look at least so often"),
+  MYZEL_MAX_LIVE_RUNS: z.coerce.number().int().min(1).max(100_000).optional().describe("global limit of live runs"),
+  MYZEL_MODEL_BASE_URL: z
+    .url()
+    .optional()
+    .describe("another model endpoint for the agents (a gateway; a scripted model in tests)"),
+  MYZEL_LOG_LEVEL: z
+    .enum(["trace", "debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("how much is logged"),
+  MYZEL_ROLE_PREFIX: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_]{0,39}$/, "must be lower-case letters, digits and _, at most 40")
+    .default("myzel")
+    .describe("prefix of the database roles <prefix>_engine, _operator, _reader, _pod"),
+  MYZEL_RUN_UID_BASE: z.coerce
+    .number()
+    .int()
+    .min(1000)
+    .max(2_147_000_000)
+    .default(1_900_000_000)
+    .describe("first user id for runs where the engine is root"),
+  MYZEL_CLONE_DEPTH: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .optional()
+    .describe("shallow clones of so many commits; default: whole"),
+  MYZEL_KEEP_TRANSCRIPTS: duration("30d").describe("age at which transcripts are pruned"),
+  CLAUDE_CODE_OAUTH_TOKEN: z.string().min(1).optional().describe("Claude token of the credential `default`"),
+  KUBECONFIG: z.string().optional().describe("cluster to use outside of one"),
+});
+
+export type SettingName = keyof typeof schema.shape;
+
+/** The settings under the names that the code uses. Durations are milliseconds. */
+export interface Config {
+  readonly databaseUrl: string | undefined;
+  readonly podDatabaseUrl: string | undefined;
+  readonly dataDir: string;
+  readonly launcher: "process" | "kubernetes";
+  /** Whether the launcher was chosen by a setting or flag, not by default. */
+  readonly launcherChosen: boolean;
+  readonly pollIntervalMs: number;
+  readonly maxLiveRuns: number;
+  readonly modelBaseUrl: string | undefined;
+  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
+  readonly rolePrefix: string;
+  readonly runUidBase: number;
+  readonly cloneDepth: number | undefined;
+  readonly keepTranscriptsMs: number;
+  /** Held for the process launcher's default credential; never logged. */
+  readonly claudeToken: string | undefined;
+  readonly kubeconfig: string | undefined;
+}
+
+/** Name, help and default of every setting, for `--help` and the docs. */
+export function describeSettings(): { name: SettingName; help: string }[] {
+  return (Object.keys(schema.shape) as SettingName[]).map((name) => ({
+    name,
+    help: schema.shape[name].description ?? "",
+  }));
+}
+
+/** Where everything of this user lies unless `MYZEL_DATA_DIR` says otherwise. */
+export function defaultDataDir(environment: NodeJS.ProcessEnv): string {
+  if (userInfo().uid === 0) return "/var/lib/myzel";
+  return join(environment["XDG_DATA_HOME"] || join(homedir(), ".local", "share"), "myzel");
+}
+
+/**
+ * Parses the settings; `flags` (by setting name) win over the environment. An empty variable counts as
+ * not set.
+ * @throws ConfigError with every mistake, each with its setting's name
+ */
+export function loadConfig(environment: NodeJS.ProcessEnv, flags: Partial<Record<SettingName, string>> = {}): Config {
+  const given: Record<string, string> = {};
+  for (const name of Object.keys(schema.shape) as SettingName[]) {
+    const value = flags[name] ?? environment[name];
+    if (value !== undefined && value !== "") given[name] = value;
+  }
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    throw new ConfigError(parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`));
+  }
+  const value = parsed.data;
+  const inCluster = environment["KUBERNETES_SERVICE_HOST"] !== undefined;
+  const launcher = value.MYZEL_LAUNCHER ?? (inCluster ? "kubernetes" : "process");
+  return Object.freeze({
+    databaseUrl: value.DATABASE_URL,
+    podDatabaseUrl: value.MYZEL_POD_DATABASE_URL,
+    dataDir: value.MYZEL_DATA_DIR ?? defaultDataDir(environment),
+    launcher,
+    launcherChosen: value.MYZEL_LAUNCHER !== undefined,
+    pollIntervalMs: value.MYZEL_POLL_INTERVAL,
+    maxLiveRuns: value.MYZEL_MAX_LIVE_RUNS ?? (launcher === "kubernetes" ? 100 : defaultProcessRuns()),
+    modelBaseUrl: value.MYZEL_MODEL_BASE_URL,
+    logLevel: value.MYZEL_LOG_LEVEL,
+    rolePrefix: value.MYZEL_ROLE_PREFIX,
+    runUidBase: value.MYZEL_RUN_UID_BASE,
+    cloneDepth: value.MYZEL_CLONE_DEPTH,
+    keepTranscriptsMs: value.MYZEL_KEEP_TRANSCRIPTS,
+    claudeToken: value.CLAUDE_CODE_OAUTH_TOKEN,
+    kubeconfig: value.KUBECONFIG,
+  });
+}
+
+/** Two agents a core (they mostly wait for the model), at most one for each GiB of memory. */
+function defaultProcessRuns(): number {
+  return Math.max(1, Math.min(availableParallelism() * 2, Math.floor(totalmem() / 2 ** 30)));
+}
