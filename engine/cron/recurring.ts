@@ -1,0 +1,63 @@
+/**
+ * Recurring and deferred work of the leading engine, run by graphile-worker: thin calls, bounded batches.
+ * It runs only in the leader, in the same database, in a schema of its own.
+ */
+import { Logger as WorkerLogger, parseCrontab, run } from "graphile-worker";
+import type { TaskList } from "graphile-worker";
+import { sweepLanes } from "../store/dispatch.ts";
+import { pruneTranscripts } from "../store/transcripts.ts";
+import type { Leader } from "../loops/leader.ts";
+
+const CRONTAB = `
+17 * * * * sweep_lanes ?max=3
+37 * * * * prune_transcripts ?max=3
+`;
+const PRUNE_BATCH = 500;
+/** Jobs are rare and announced by NOTIFY; looking seldom keeps an idle engine idle. */
+const POLL_MS = 60_000;
+
+export interface RecurringOptions {
+  keepTranscriptsMs: number;
+}
+
+/** Starts graphile-worker on the leader's pool. Returns the way to stop it, which waits for jobs under way. */
+export async function startRecurring(leader: Leader, options: RecurringOptions): Promise<() => Promise<void>> {
+  const runner = await run({
+    pgPool: leader.database.pool,
+    taskList: tasksOf(leader, options),
+    parsedCronItems: parseCrontab(CRONTAB),
+    concurrency: 2,
+    pollInterval: POLL_MS,
+    noHandleSignals: true,
+    logger: workerLogger(leader),
+  });
+  // A lost database ends the leadership, which starts a new runner; its error is logged there.
+  runner.promise.catch(() => undefined);
+  return () => runner.stop().catch(() => undefined);
+}
+
+function tasksOf(leader: Leader, options: RecurringOptions): TaskList {
+  return {
+    sweep_lanes: async () => {
+      const addressees = await sweepLanes(leader.database);
+      leader.log.debug({ addressees }, "lanes swept");
+    },
+    prune_transcripts: async () => {
+      let pruned = 0;
+      let batch;
+      do {
+        batch = await pruneTranscripts(leader.database, options.keepTranscriptsMs, PRUNE_BATCH);
+        pruned += batch;
+      } while (batch === PRUNE_BATCH);
+      if (pruned > 0) leader.log.info({ transcripts: pruned }, "transcripts pruned");
+    },
+  };
+}
+
+/** graphile-worker's own messages are details to us, but for its errors. */
+function workerLogger(leader: Leader): WorkerLogger {
+  const log = leader.log.child({ loop: "recurring" });
+  return new WorkerLogger(() => (level, message, meta) => {
+    log[level === "error" ? "warn" : "debug"]({ ...(meta?.["error"] === undefined ? {} : { err: meta["error"] }) }, message);
+  });
+}

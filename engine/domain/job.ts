@@ -1,0 +1,41 @@
+/** The vocabulary of jobs: what a launcher sees of them and domain/ judges. Types only. */
+import type { Phase, Report } from "../../worker-image/contract.ts";
+
+/** How one phase ended. */
+export interface PhaseEnd {
+  phase: Phase;
+  /** Null where a signal ended it. */
+  exitCode: number | null;
+  signal: string | null;
+  /** The sentence the phase left in its termination log, at most 4 KiB, masked. */
+  message: string | null;
+}
+
+/** How a job ended, as the launcher saw it. */
+export interface JobEnd {
+  /** The phases that ended, in order. A phase that never started is missing. */
+  phases: PhaseEnd[];
+  /** The launcher ended it for its deadline. */
+  deadlineExceeded: boolean;
+  /** The launcher ended it because `stop` was called. */
+  stopped: boolean;
+  outOfMemory: boolean;
+  /** The job is gone without an end of its own: `vanished` (host or supervisor died), `deleted` (somebody removed it). */
+  gone: "vanished" | "deleted" | null;
+  /** A report that publish could not hand to the database. */
+  spooledReport: Report | null;
+  /** The end of the job's log, masked, at most 8 KiB; for `result.logs` where there is no report. */
+  logTail: string | null;
+}
+
+/** What a launcher sees of one job. */
+export interface Observation {
+  runId: string;
+  jobName: string;
+  /** Name of the pod, or of host and process; becomes `tasks.worker_pod`. */
+  podName: string | null;
+  /** `starting`: no phase runs yet. `ended`: nothing of it is alive any more, its slot is free. */
+  state: "starting" | "running" | "ended";
+  phase: Phase | null;
+  end: JobEnd | null;
+}

@@ -1,0 +1,210 @@
+/**
+ * Turns what was seen of an ended job into what is settled. Pure: no I/O, no clock.
+ *
+ * A stored report decides, whatever became of the job; without one the job's end is judged by the first
+ * reason that fits, the most certain first.
+ */
+import { EXIT } from "../../worker-image/contract.ts";
+import type { FailureCode, Report } from "../../worker-image/contract.ts";
+import type { JobEnd, PhaseEnd } from "./job.ts";
+import { FAILURE_KINDS } from "./failure-codes.ts";
+import { blockedUntil, retryPauseSeconds } from "./retry.ts";
+
+/** What the database's settle_run() executes. It makes no choice of its own but whether the task is still the run's. */
+export interface Settlement {
+  action: "complete" | "requeue";
+  success: boolean;
+  failure_code: FailureCode | null;
+  error: string | null;
+  exit_code: number | null;
+  logs: string | null;
+  summary: string | null;
+  branch: string | null;
+  commit_sha: string | null;
+  pull_request_url: string | null;
+  files_changed: string[];
+  checks: Report["checks"];
+  tasks: Report["tasks"];
+  cost_usd: number | null;
+  input_tokens: number | null;
+  output_tokens: number | null;
+  cache_read_tokens: number | null;
+  cache_creation_tokens: number | null;
+  turns: number | null;
+  session_id: string | null;
+  model: string | null;
+  retry_after_seconds: number | null;
+  /** ISO time; with usage limits only. */
+  blocked_until: string | null;
+  blocked_reason: string | null;
+}
+
+/** What a settlement depends on besides the job's end. */
+export interface SettledRun {
+  /** Infrastructure failures in a row before this run. */
+  retries: number;
+  stopReason: string | null;
+  /** Stored by publish. */
+  report: Report | null;
+}
+
+/** The settlement of an ended job. `random` in [0, 1) spreads pauses. */
+export function settlementOf(run: SettledRun, end: JobEnd, now: Date, random: number): Settlement {
+  const report = run.report ?? end.spooledReport;
+  const exitCode = end.phases.at(-1)?.exitCode ?? null;
+  if (report !== null) return withConsequences(fromReport(report, exitCode), run, report.resets_at, now, random);
+  const { code, error } = judgeWithoutReport(run, end);
+  return withConsequences(failure(code, error, { exitCode, logs: end.logTail }), run, null, now, random);
+}
+
+/** The settlement of a run whose job could not be started. */
+export function settlementOfLaunchFailure(
+  run: SettledRun,
+  failed: { code: "launch_failed" | "image_pull_failed"; message: string },
+  now: Date,
+  random: number,
+): Settlement {
+  return withConsequences(failure(failed.code, failed.message, { exitCode: null, logs: null }), run, null, now, random);
+}
+
+/** The settlement of a run that was stopped before it had a job. */
+export function settlementOfUnlaunchedStop(run: SettledRun): Settlement {
+  return failure("stopped", run.stopReason ?? "Stopped before it was launched.", { exitCode: null, logs: null });
+}
+
+/** Without a report: why did it end? */
+function judgeWithoutReport(run: SettledRun, end: JobEnd): { code: FailureCode; error: string } {
+  const last = end.phases.at(-1);
+  if (end.stopped || run.stopReason !== null) return { code: "stopped", error: run.stopReason ?? "Stopped." };
+  if (end.deadlineExceeded) {
+    return { code: "deadline_exceeded", error: `The run passed its deadline in ${last?.phase ?? "its first phase"}.` };
+  }
+  if (end.outOfMemory) return { code: "oom_killed", error: "The run used more memory than it may." };
+  if (end.gone === "deleted") return { code: "job_deleted", error: "The job was deleted while it ran." };
+  if (end.gone === "vanished") return { code: "lost", error: "The job's host or supervisor died." };
+  if (last === undefined) return { code: "lost", error: "The job ended before its first phase." };
+  return judgePhase(last);
+}
+
+/** The job ended by itself with this phase as the last one. */
+function judgePhase(last: PhaseEnd): { code: FailureCode; error: string } {
+  const said = (fallback: string) => last.message ?? fallback;
+  const how = last.exitCode === null ? `signal ${last.signal ?? "unknown"}` : `exit code ${last.exitCode}`;
+  if (last.phase === "checkout") {
+    switch (last.exitCode) {
+      case EXIT.checkoutFailed:
+        return { code: "checkout_failed", error: said("The repository or branch could not be had.") };
+      case EXIT.databaseUnreachable:
+        return { code: "launch_failed", error: said("checkout could not reach the database.") };
+      case EXIT.fenced:
+        return { code: "lost", error: said("The run was bound to another pod.") };
+      default:
+        return { code: "launch_failed", error: said(`checkout ended with ${how}.`) };
+    }
+  }
+  if (last.phase === "agent") {
+    switch (last.exitCode) {
+      case EXIT.costGuard:
+        return { code: "cost_guard", error: said("Something would have billed the API instead of the subscription.") };
+      case EXIT.noCredential:
+        return { code: "auth_failed", error: said("No Claude credential was given.") };
+      case EXIT.ok:
+        return { code: "lost", error: "The job ended between the agent and publish." };
+      default:
+        return { code: "no_report", error: said(`The agent phase ended with ${how} and left no outcome.`) };
+    }
+  }
+  switch (last.exitCode) {
+    case EXIT.fenced:
+      return { code: "lost", error: said("publish was turned away: the run was bound to another pod.") };
+    case EXIT.reportSpooled:
+      return { code: "lost", error: said("publish could not reach the database, and its report is gone.") };
+    default:
+      return { code: "no_report", error: said(`publish ended with ${how} and left no report.`) };
+  }
+}
+
+/** Which code a phase's end stands for is decided; here is what follows for the task and the credential. */
+function withConsequences(
+  settlement: Settlement,
+  run: SettledRun,
+  resetsAt: number | null,
+  now: Date,
+  random: number,
+): Settlement {
+  if (settlement.failure_code === null) return settlement;
+  const kind = FAILURE_KINDS[settlement.failure_code];
+  if (kind === "waiting") {
+    return {
+      ...settlement,
+      action: "requeue",
+      retry_after_seconds: 0,
+      blocked_until: blockedUntil(resetsAt, now, random).toISOString(),
+      blocked_reason: settlement.error,
+    };
+  }
+  if (kind === "final") return settlement;
+  const pause = retryPauseSeconds(run.retries, random);
+  if (pause === null) {
+    return { ...settlement, error: `${settlement.error ?? ""} (given up after ${run.retries + 1} attempts)`.trim() };
+  }
+  return { ...settlement, action: "requeue", retry_after_seconds: pause };
+}
+
+function fromReport(report: Report, exitCode: number | null): Settlement {
+  return {
+    ...failure(null, report.error, { exitCode, logs: report.logs }),
+    success: report.success,
+    failure_code: report.success ? null : (report.code ?? "agent_error"),
+    summary: report.summary,
+    branch: report.branch,
+    commit_sha: report.commit_sha,
+    pull_request_url: report.pull_request_url,
+    files_changed: report.files_changed,
+    checks: report.checks,
+    tasks: report.tasks,
+    cost_usd: report.cost_usd,
+    input_tokens: report.input_tokens,
+    output_tokens: report.output_tokens,
+    cache_read_tokens: report.cache_read_tokens,
+    cache_creation_tokens: report.cache_creation_tokens,
+    turns: report.turns,
+    session_id: report.session_id,
+    model: report.model,
+  };
+}
+
+/** A settlement that completes the task and knows nothing of the agent. */
+function failure(
+  code: FailureCode | null,
+  error: string | null,
+  seen: { exitCode: number | null; logs: string | null },
+): Settlement {
+  return {
+    action: "complete",
+    success: false,
+    failure_code: code,
+    error,
+    exit_code: seen.exitCode,
+    logs: seen.logs,
+    summary: null,
+    branch: null,
+    commit_sha: null,
+    pull_request_url: null,
+    files_changed: [],
+    checks: null,
+    tasks: [],
+    cost_usd: null,
+    input_tokens: null,
+    output_tokens: null,
+    cache_read_tokens: null,
+    cache_creation_tokens: null,
+    turns: null,
+    session_id: null,
+    model: null,
+    retry_after_seconds: null,
+    blocked_until: null,
+    blocked_reason: null,
+  };
+}
+

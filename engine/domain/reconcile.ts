@@ -1,0 +1,67 @@
+/**
+ * Compares the live runs of the database with the jobs of the launcher and says what to do. Pure: the
+ * executor makes no choices.
+ */
+import type { Observation } from "./job.ts";
+
+/** What the planner needs to know of a live run. */
+export interface LiveRun {
+  id: string;
+  jobName: string;
+  host: string | null;
+  podName: string | null;
+  launched: boolean;
+  stopRequested: boolean;
+}
+
+export type Action<Run extends LiveRun> =
+  /** The job has ended: write its outcome. */
+  | { kind: "settle"; run: Run; observation: Observation }
+  /** The job existed and is gone without a trace. */
+  | { kind: "settle_missing"; run: Run }
+  /** Stopped before it ever had a job. */
+  | { kind: "settle_unlaunched"; run: Run }
+  /** The job exists, the row does not say so yet: the engine that made it died in between. */
+  | { kind: "mark_launched"; run: Run; podName: string | null }
+  | { kind: "stop"; run: Run }
+  /** A job without a live run: whoever finds it, checks the database once more before it acts. */
+  | { kind: "end_orphan"; observation: Observation };
+
+export interface World<Run extends LiveRun> {
+  /** Read before `observations`: a job that was made in between has no run here and shows as an orphan at most. */
+  runs: readonly Run[];
+  observations: readonly Observation[];
+  /** Runs that this engine is launching right now: their job may appear at any moment. */
+  launching: ReadonlySet<string>;
+  /** Whether this engine's launcher may judge runs of that host. */
+  ownsHost: (host: string | null) => boolean;
+}
+
+/** The actions that bring both worlds together, in no particular order; each may be repeated without harm. */
+export function planReconcile<Run extends LiveRun>(world: World<Run>): Action<Run>[] {
+  const seen = new Map(world.observations.map((observation) => [observation.runId, observation]));
+  const live = new Set(world.runs.map((run) => run.id));
+  const actions: Action<Run>[] = [];
+  for (const run of world.runs) {
+    if (!world.ownsHost(run.host)) continue;
+    const observation = seen.get(run.id);
+    if (observation === undefined) {
+      if (world.launching.has(run.id)) continue;
+      if (run.launched) actions.push({ kind: "settle_missing", run });
+      else if (run.stopRequested) actions.push({ kind: "settle_unlaunched", run });
+      continue;
+    }
+    if (observation.state === "ended") {
+      actions.push({ kind: "settle", run, observation });
+      continue;
+    }
+    if (run.stopRequested) actions.push({ kind: "stop", run });
+    if (!run.launched || run.podName !== observation.podName) {
+      actions.push({ kind: "mark_launched", run, podName: observation.podName });
+    }
+  }
+  for (const observation of world.observations) {
+    if (!live.has(observation.runId)) actions.push({ kind: "end_orphan", observation });
+  }
+  return actions;
+}

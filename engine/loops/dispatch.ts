@@ -1,0 +1,49 @@
+/**
+ * Dispatch: claims tasks whose addressee has a free slot, in batches, until none is left; then sleeps.
+ *
+ * Between looking and sleeping no wake-up is lost: the engine takes the asleep lock, looks once more, and
+ * only then waits (see sql/functions/lane_changes.sql for the inserters' side).
+ */
+import { makeTickets } from "../domain/run-token.ts";
+import { claimRuns } from "../store/dispatch.ts";
+import { fallAsleep, wakeUp } from "../store/leadership.ts";
+import type { Leader } from "./leader.ts";
+import type { Tick } from "./loop.ts";
+
+/** Most tasks a claim takes: big enough that the round trip does not count, small enough that launches begin soon. */
+const BATCH = 64;
+/** How often to look while an open transaction that has inserted keeps the engine from sleeping. */
+const OPEN_INSERTER_POLL_MS = 100;
+
+/** @param onClaimed called when there is something to launch */
+export function dispatchTick(leader: Leader, onClaimed: () => void): Tick {
+  let asleep = false;
+
+  const claim = async (): Promise<boolean> => {
+    const { claimed, drained } = await claimRuns(leader.database, {
+      epoch: leader.epoch,
+      launcher: leader.launcher.name,
+      host: leader.host,
+      tickets: makeTickets(leader.runKey, BATCH),
+    });
+    if (claimed > 0) {
+      leader.log.debug({ claimed }, "claimed tasks");
+      onClaimed();
+    }
+    return claimed > 0 || drained > 0;
+  };
+
+  return async () => {
+    if (await claim()) {
+      if (asleep) {
+        await wakeUp(leader.session);
+        asleep = false;
+      }
+      return 0;
+    }
+    if (asleep) return leader.pollIntervalMs;
+    asleep = await fallAsleep(leader.session);
+    if (!asleep) return Math.min(OPEN_INSERTER_POLL_MS, leader.pollIntervalMs);
+    return 0; // look once more, now that inserters notify
+  };
+}

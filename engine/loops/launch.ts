@@ -1,0 +1,90 @@
+/**
+ * Launch: gives every claimed run its job, after the claim has been committed.
+ *
+ * Launches go on side by side, so that a slow one holds up no other. A launch that is cut off is made
+ * again: the job's name derives from task and attempt, and the launcher knows its own.
+ */
+import { settlementOfLaunchFailure } from "../domain/outcome.ts";
+import { runToken } from "../domain/run-token.ts";
+import { LaunchError } from "../launch/launcher.ts";
+import type { LaunchSpec } from "../launch/launcher.ts";
+import { StaleEpochError } from "../store/errors.ts";
+import { markLaunched, settleRun, unlaunchedRuns } from "../store/runs.ts";
+import type { UnlaunchedRun } from "../store/runs.ts";
+import type { Leader } from "./leader.ts";
+import type { Tick } from "./loop.ts";
+
+const MOST_AT_ONCE = 16;
+/** What checkout and publish may take on top of the agent's own limit. */
+const PHASES_AROUND_AGENT_SECONDS = 30 * 60;
+
+/** @param onLaunched called when a launch has ended, well or not */
+export function launchTick(leader: Leader, onLaunched: () => void): Tick {
+  const { launching } = leader;
+  return async () => {
+    const places = MOST_AT_ONCE - launching.size;
+    if (places > 0) {
+      const runs = await unlaunchedRuns(leader.database, leader.host, MOST_AT_ONCE + launching.size);
+      for (const run of runs.filter(({ run_id }) => !launching.has(run_id)).slice(0, places)) {
+        launching.add(run.run_id);
+        void launchOne(leader, run).finally(() => {
+          launching.delete(run.run_id);
+          onLaunched();
+        });
+      }
+    }
+    return leader.pollIntervalMs;
+  };
+}
+
+/** Never rejects: what fails here is settled, or found again by the next look. */
+async function launchOne(leader: Leader, run: UnlaunchedRun): Promise<void> {
+  const log = leader.log.child({ task_id: run.task_id, run_id: run.run_id, attempt: run.attempt });
+  try {
+    const { podName } = await leader.launcher.launch(specOf(leader, run));
+    await markLaunched(leader.database, leader.epoch, run.run_id, podName);
+    log.info({ addressee: run.addressee, pod_name: podName }, "launched");
+  } catch (error) {
+    if (error instanceof LaunchError) await settleFailedLaunch(leader, run, error).catch(logFailure);
+    else logFailure(error);
+  }
+
+  function logFailure(error: unknown): void {
+    if (error instanceof StaleEpochError) return; // the successor launches it
+    log.error({ err: error }, "launch failed");
+  }
+}
+
+async function settleFailedLaunch(leader: Leader, run: UnlaunchedRun, error: LaunchError): Promise<void> {
+  leader.log.warn({ task_id: run.task_id, run_id: run.run_id, code: error.code, reason: error.message }, "could not launch");
+  const settlement = settlementOfLaunchFailure(
+    { retries: run.retries, stopReason: null, report: null },
+    error,
+    new Date(),
+    Math.random(),
+  );
+  await settleRun(leader.database, leader.epoch, run.run_id, settlement);
+}
+
+function specOf(leader: Leader, run: UnlaunchedRun): LaunchSpec {
+  return {
+    runId: run.run_id,
+    taskId: run.task_id,
+    attempt: run.attempt,
+    addressee: run.addressee,
+    jobName: run.job_name,
+    token: runToken(leader.runKey, run.run_id),
+    repoUrl: run.repo_url,
+    deadlineSeconds: run.time_limit_seconds + PHASES_AROUND_AGENT_SECONDS,
+    credential: {
+      name: run.credential,
+      env_var: run.env_var,
+      file_path: run.file_path,
+      secret_name: run.secret_name,
+      secret_key: run.secret_key,
+    },
+    image: run.image,
+    cpu: run.cpu,
+    memory: run.memory,
+  };
+}

@@ -1,0 +1,19 @@
+/** What every loop of a leading engine gets. */
+import type pg from "pg";
+import type { Logger } from "pino";
+import type { Launcher } from "../launch/launcher.ts";
+import type { Database } from "../store/connection.ts";
+
+export interface Leader {
+  readonly epoch: number;
+  readonly host: string | null;
+  readonly database: Database;
+  /** Holds the leader lock, listens, and says whether the engine sleeps. */
+  readonly session: pg.Client;
+  readonly launcher: Launcher;
+  readonly log: Logger;
+  readonly runKey: Buffer;
+  readonly pollIntervalMs: number;
+  /** Runs that this engine is launching right now. */
+  readonly launching: Set<string>;
+}

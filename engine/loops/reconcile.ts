@@ -1,0 +1,72 @@
+/**
+ * Observe and reconcile: compares live runs with the launcher's jobs and brings them together.
+ *
+ * Woken by the launcher's watch and by NOTIFY; the full look every 30 s heals whatever a watch missed.
+ * The plan is domain/reconcile.ts; here it is only carried out.
+ */
+import { planReconcile } from "../domain/reconcile.ts";
+import type { Action } from "../domain/reconcile.ts";
+import type { Observation } from "../launch/launcher.ts";
+import { StaleEpochError } from "../store/errors.ts";
+import { liveRuns, markLaunched, stillLive } from "../store/runs.ts";
+import type { SettleableRun } from "../store/runs.ts";
+import type { Leader } from "./leader.ts";
+import type { Tick } from "./loop.ts";
+import { settleEnded, settleMissing, settleUnlaunched } from "./settle.ts";
+
+const FULL_LOOK_MS = 30_000;
+/** What failed is tried again soon. */
+const RETRY_MS = 1_000;
+
+export function reconcileTick(leader: Leader): Tick {
+  return async () => {
+    const runs = await liveRuns(leader.database); // before observing: see World.runs
+    const observations = await leader.launcher.observe();
+    const actions = planReconcile({
+      runs,
+      observations,
+      launching: leader.launching,
+      ownsHost: (host) => leader.launcher.ownsHost(host),
+    });
+    const failed = await Promise.all(actions.map((action) => carryOut(leader, action)));
+    return failed.includes(true) ? RETRY_MS : FULL_LOOK_MS;
+  };
+}
+
+/** Returns whether it failed and is to be tried again. @throws StaleEpochError */
+async function carryOut(leader: Leader, action: Action<SettleableRun>): Promise<boolean> {
+  try {
+    await execute(leader, action);
+    return false;
+  } catch (error) {
+    if (error instanceof StaleEpochError) throw error;
+    const run_id = "run" in action ? action.run.id : action.observation.runId;
+    leader.log.error({ err: error, action: action.kind, run_id }, "reconcile failed");
+    return true;
+  }
+}
+
+async function execute(leader: Leader, action: Action<SettleableRun>): Promise<void> {
+  switch (action.kind) {
+    case "settle":
+      return await settleEnded(leader, action.run, action.observation);
+    case "settle_missing":
+      return await settleMissing(leader, action.run);
+    case "settle_unlaunched":
+      return await settleUnlaunched(leader, action.run);
+    case "mark_launched":
+      await markLaunched(leader.database, leader.epoch, action.run.id, action.podName);
+      return;
+    case "stop":
+      return await leader.launcher.stop(action.run.jobName, action.run.stopReason ?? "stopped");
+    case "end_orphan":
+      return await endOrphan(leader, action.observation);
+  }
+}
+
+/** A job without a live run; the run may have been claimed after the list was read, so the database is asked again. */
+async function endOrphan(leader: Leader, observation: Observation): Promise<void> {
+  if ((await stillLive(leader.database, [observation.runId])).size > 0) return;
+  if (observation.state === "ended") await leader.launcher.remove(observation.jobName);
+  else await leader.launcher.stop(observation.jobName, "no live run");
+}

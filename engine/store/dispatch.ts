@@ -1,0 +1,35 @@
+/** Claiming: calls of sql/functions/claim_runs.sql and lanes.sql. */
+import { sql } from "kysely";
+import { asking } from "./connection.ts";
+import type { Database } from "./connection.ts";
+
+export interface Claim {
+  epoch: number;
+  launcher: string;
+  /** Null where the launcher does not bind to hosts. */
+  host: string | null;
+  /** Ids for the runs to make, with the hashes of their tokens: as many runs at most. */
+  tickets: readonly { runId: string; tokenHash: Buffer }[];
+}
+
+/**
+ * Claims up to `tickets.length` tasks.
+ * @returns how many it claimed, and how many changes of lanes it worked off (more may be left)
+ * @throws StaleEpochError
+ */
+export async function claimRuns(database: Database, claim: Claim): Promise<{ claimed: number; drained: number }> {
+  const result = await asking(
+    sql<{ claimed: number; drained: number }>`
+      select claimed, drained from claim_runs(
+        ${claim.epoch}, ${claim.launcher}, ${claim.host}, ${claim.tickets.length},
+        ${claim.tickets.map((ticket) => ticket.runId)}::uuid[],
+        ${claim.tickets.map((ticket) => ticket.tokenHash)}::bytea[])`.execute(database.db),
+  );
+  return result.rows[0] ?? { claimed: 0, drained: 0 };
+}
+
+/** Logs every addressee for another look; dispatch works it off. Heals lanes that missed a change. */
+export async function sweepLanes(database: Database): Promise<number> {
+  const result = await asking(sql<{ logged: number }>`select sweep_lanes() as logged`.execute(database.db));
+  return result.rows[0]?.logged ?? 0;
+}

@@ -1,0 +1,138 @@
+/** Live runs as the loops see them, and what they write about them. */
+import { sql } from "kysely";
+import type { Report } from "../../worker-image/contract.ts";
+import type { Settlement } from "../domain/outcome.ts";
+import type { LiveRun } from "../domain/reconcile.ts";
+import { asking } from "./connection.ts";
+import type { Database } from "./connection.ts";
+
+/** A live run that has no job yet, with what its launch needs. */
+export interface UnlaunchedRun {
+  run_id: string;
+  task_id: string;
+  attempt: number;
+  retries: number;
+  addressee: string;
+  job_name: string;
+  repo_url: string | null;
+  time_limit_seconds: number;
+  image: string | null;
+  cpu: string | null;
+  memory: string | null;
+  credential: string;
+  env_var: string | null;
+  file_path: string | null;
+  secret_name: string | null;
+  secret_key: string | null;
+}
+
+/** The oldest runs of this host that wait for their job; runs to be stopped are not among them. */
+export async function unlaunchedRuns(database: Database, host: string | null, limit: number): Promise<UnlaunchedRun[]> {
+  const result = await asking(
+    sql<UnlaunchedRun>`
+      select
+        r.id as run_id, r.task_id, r.attempt, r.retries, r.addressee, r.job_name, r.repo_url,
+        ceil(extract(epoch from p.time_limit))::integer as time_limit_seconds, p.image, p.cpu, p.memory,
+        c.name as credential, c.env_var, c.file_path, c.secret_name, c.secret_key
+      from runs r
+      join profiles p on p.name = r.profile
+      join credentials c on c.name = r.credential
+      where r.finished_at is null and r.launched_at is null and r.stop_requested_at is null
+        and r.host is not distinct from ${host}
+      order by r.started_at
+      limit ${limit}`.execute(database.db),
+  );
+  return result.rows;
+}
+
+/** False where the run has ended meanwhile. @throws StaleEpochError */
+export async function markLaunched(
+  database: Database,
+  epoch: number,
+  runId: string,
+  podName: string | null,
+): Promise<boolean> {
+  const result = await asking(
+    sql<{ marked: boolean }>`select mark_launched(${epoch}, ${runId}, ${podName}) as marked`.execute(database.db),
+  );
+  return result.rows[0]?.marked === true;
+}
+
+/** A live run with what its settlement depends on. */
+export interface SettleableRun extends LiveRun {
+  taskId: string;
+  attempt: number;
+  addressee: string;
+  retries: number;
+  stopReason: string | null;
+  report: Report | null;
+}
+
+/** All live runs. */
+export async function liveRuns(database: Database): Promise<SettleableRun[]> {
+  const rows = await asking(
+    database.db
+      .selectFrom("runs")
+      .select([
+        "id",
+        "task_id",
+        "addressee",
+        "attempt",
+        "retries",
+        "job_name",
+        "host",
+        "pod_name",
+        "launched_at",
+        "stop_requested_at",
+        "stop_reason",
+        "report",
+      ])
+      .where("finished_at", "is", null)
+      .execute(),
+  );
+  return rows.map((row) => ({
+    id: row.id,
+    taskId: row.task_id,
+    addressee: row.addressee,
+    attempt: row.attempt,
+    retries: row.retries,
+    jobName: row.job_name,
+    host: row.host,
+    podName: row.pod_name,
+    launched: row.launched_at !== null,
+    stopRequested: row.stop_requested_at !== null,
+    stopReason: row.stop_requested_at === null ? null : row.stop_reason,
+    report: row.report as unknown as Report | null,
+  }));
+}
+
+/** Which of these runs are live at this moment. */
+export async function stillLive(database: Database, runIds: readonly string[]): Promise<Set<string>> {
+  if (runIds.length === 0) return new Set();
+  const rows = await asking(
+    database.db.selectFrom("runs").select("id").where("id", "in", runIds).where("finished_at", "is", null).execute(),
+  );
+  return new Set(rows.map((row) => row.id));
+}
+
+/** The report that publish stored for a run that is still live. */
+export async function storedReport(database: Database, runId: string): Promise<Report | null> {
+  const row = await asking(
+    database.db.selectFrom("runs").select("report").where("id", "=", runId).executeTakeFirst(),
+  );
+  return (row?.report ?? null) as unknown as Report | null;
+}
+
+/** Settles a run: see sql/functions/settle_run.sql. @throws StaleEpochError */
+export async function settleRun(
+  database: Database,
+  epoch: number,
+  runId: string,
+  settlement: Settlement,
+): Promise<"settled" | "already" | "unknown"> {
+  const result = await asking(
+    sql<{ answer: "settled" | "already" | "unknown" }>`
+      select settle_run(${epoch}, ${runId}, ${JSON.stringify(settlement)}::jsonb) as answer`.execute(database.db),
+  );
+  return result.rows[0]?.answer ?? "unknown";
+}

@@ -1,0 +1,51 @@
+/** Transcripts: what the agent said and did, kept after its pod is gone. */
+import { gunzipSync, gzipSync } from "node:zlib";
+import { sql } from "kysely";
+import { asking } from "./connection.ts";
+import type { Database } from "./connection.ts";
+
+/** Stores the job's log where publish stored no transcript. The lines become JSON lines of type `log`. */
+export async function keepLog(database: Database, runId: string, log: string): Promise<void> {
+  const lines = log
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.stringify({ type: "log", text: line }));
+  if (lines.length === 0) return;
+  const text = lines.join("\n") + "\n";
+  await asking(
+    database.db
+      .insertInto("run_transcripts")
+      .values({ run_id: runId, content: gzipSync(text), raw_bytes: Buffer.byteLength(text), truncated: false })
+      .onConflict((conflict) => conflict.column("run_id").doNothing())
+      .execute(),
+  );
+}
+
+/** Whether publish stored one. */
+export async function hasTranscript(database: Database, runId: string): Promise<boolean> {
+  const row = await asking(
+    database.db.selectFrom("run_transcripts").select("run_id").where("run_id", "=", runId).executeTakeFirst(),
+  );
+  return row !== undefined;
+}
+
+/** The lines of a run's transcript; null where there is none (yet, or pruned). */
+export async function transcriptLines(database: Database, runId: string): Promise<string[] | null> {
+  const row = await asking(
+    database.db.selectFrom("run_transcripts").select("content").where("run_id", "=", runId).executeTakeFirst(),
+  );
+  if (row === undefined) return null;
+  return gunzipSync(row.content).toString("utf8").split("\n").filter((line) => line !== "");
+}
+
+/** Deletes up to `limit` transcripts older than this; returns how many. Batches keep locks short. */
+export async function pruneTranscripts(database: Database, keepMs: number, limit: number): Promise<number> {
+  const result = await asking(
+    sql`
+      delete from run_transcripts where run_id in (
+        select run_id from run_transcripts
+        where stored_at < myzel_now() - make_interval(secs => ${keepMs / 1000})
+        limit ${limit})`.execute(database.db),
+  );
+  return Number(result.numAffectedRows ?? 0n);
+}

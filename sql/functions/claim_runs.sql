@@ -1,0 +1,164 @@
+-- The claim: takes up to p_limit tasks and writes a live run for each, in one transaction. Called by dispatch.
+--
+-- Guarantees: at most one live run a slot and a task (unique indexes), at most capacity live runs an addressee, the
+-- oldest pending task of an addressee first, the oldest head first over all addressees; while the global limit binds,
+-- places go round over the repositories, the one with the fewest live runs first. Its cost does not grow with the
+-- backlog: it looks at lanes that changed and at lanes that are ready.
+-- Ids and token hashes of the new runs are given, because the token is made outside of the database.
+-- Locks: the epoch (shared), the claimed tasks (skipping locked ones: such a head keeps its place), their new runs.
+-- Raises MZ001 when the epoch is over.
+create or replace function claim_runs(
+  p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]
+) returns table (claimed integer, drained integer)
+  language plpgsql as $$
+#variable_conflict use_column
+declare
+  v_changed text[];
+  v_places integer;
+  v_heads uuid[];
+  v_tasks uuid[];
+begin
+  claimed := 0;
+  perform hold_epoch(p_epoch);
+
+  -- 1. Lanes that changed, and lanes whose pause after a failure is over.
+  with gone as (
+    delete from lane_changes where ctid = any (array(select ctid from lane_changes limit 2000)) returning addressee
+  )
+  select array_agg(distinct addressee), count(*) into v_changed, drained from gone;
+  select v_changed || array_agg(addressee) into v_changed
+  from (select addressee from lanes where wake_at <= myzel_now() limit 2000) woken;
+  if v_changed is not null then
+    perform refresh_lanes(array(select distinct unnest(v_changed)));
+  end if;
+
+  -- 2. Free places.
+  select case when s.paused then 0 else least(p_limit, s.max_live_runs - live.count) end into v_places
+  from engine_state s, (select count(*) from runs where finished_at is null) live;
+  if v_places <= 0 then
+    return next;
+    return;
+  end if;
+
+  -- 3. Heads to start, oldest first; fairly over the repositories where not all of them can.
+  v_heads := oldest_ready_heads(v_places + 1);
+  if cardinality(v_heads) > v_places then
+    v_heads := fair_ready_heads(v_places);
+  end if;
+
+  -- 4. Lock them, each as the head its lane said it is.
+  select array_agg(locked.id) into v_tasks
+  from (
+    select t.id
+    from tasks t
+    join lanes l on l.addressee = t.addressee and l.head_task_id = t.id and l.head_created_at = t.created_at
+    where t.id = any (v_heads) and t.status = 'pending'
+    for update of t skip locked
+  ) locked;
+  if v_tasks is null then
+    return next;
+    return;
+  end if;
+
+  -- 5. A run for each, on the lowest free slot; paused or full addressees are looked at once more.
+  with chosen as (
+    select
+      t.id as task_id, t.addressee, t.repo_url, profile.name as profile, profile.credential,
+      slot.slot,
+      coalesce(last.attempt, 0) + 1 as attempt,
+      case
+        when last.retry_at is null then 0
+        when last.failure_code = 'usage_limit' then last.retries
+        else last.retries + 1
+      end as retries,
+      row_number() over (order by t.created_at, t.id) as place
+    from tasks t
+    left join addressees a on a.addressee = t.addressee
+    left join task_options o on o.task_id = t.id
+    join profiles profile on profile.name = resolve_profile(t.addressee, o.profile, a.profile)
+    left join lateral (
+      select r.attempt, r.retries, r.retry_at, r.failure_code from runs r
+      where r.task_id = t.id
+      order by r.attempt desc
+      limit 1
+    ) last on true
+    cross join lateral (
+      select s.slot from generate_series(1, coalesce(a.capacity, 1)) s (slot)
+      where not exists (
+        select 1 from runs r where r.addressee = t.addressee and r.slot = s.slot and r.finished_at is null)
+      order by s.slot
+      limit 1
+    ) slot
+    where t.id = any (v_tasks)
+      and not coalesce(a.paused, false)
+      and (select count(*) from runs r where r.addressee = t.addressee and r.finished_at is null)
+        < coalesce(a.capacity, 1)
+  ), inserted as (
+    insert into runs (id, task_id, addressee, slot, attempt, retries, epoch, launcher, host, job_name, profile,
+      credential, repo_url, token_hash)
+    select p_run_ids[place], task_id, addressee, slot, attempt, retries, p_epoch, p_launcher, p_host,
+      'task-' || task_id || '-' || attempt, profile, credential, repo_url, p_token_hashes[place]
+    from chosen
+    returning task_id
+  )
+  select array_agg(task_id), count(*) into v_tasks, claimed from inserted;
+
+  -- 6. The tasks run; their lanes are looked at again by the next claim (the trigger logged them).
+  update tasks set status = 'running', started_at = myzel_now() where id = any (v_tasks);
+  update lanes set ready = false
+  where addressee = any (array(select addressee from tasks where id = any (v_tasks)));
+  return next;
+end $$;
+
+-- Heads of ready lanes behind open credentials, oldest first.
+create or replace function oldest_ready_heads(p_limit integer) returns uuid[]
+  language sql stable as $$
+  select array_agg(head.head_task_id order by head.head_created_at, head.head_task_id)
+  from (
+    select l.head_task_id, l.head_created_at
+    from credentials c
+    cross join lateral (
+      select l.head_task_id, l.head_created_at from lanes l
+      where l.credential = c.name and l.ready
+      order by l.head_created_at, l.head_task_id
+      limit p_limit
+    ) l
+    where c.problem is null and coalesce(c.blocked_until <= myzel_now(), true)
+    order by l.head_created_at, l.head_task_id
+    limit p_limit
+  ) head;
+$$;
+
+-- The same while the global limit binds: places go round over the repositories, the one with the fewest live runs
+-- first, oldest head first within each. Walks the distinct repositories of ready lanes, not the lanes.
+create or replace function fair_ready_heads(p_limit integer) returns uuid[]
+  language sql stable as $$
+  with recursive repo (credential, repo_url) as (
+    select c.name, (select min(l.repo_url) from lanes l where l.credential = c.name and l.ready)
+    from credentials c
+    where c.problem is null and coalesce(c.blocked_until <= myzel_now(), true)
+    union all
+    select repo.credential,
+      (select min(l.repo_url) from lanes l
+        where l.credential = repo.credential and l.ready and l.repo_url > repo.repo_url)
+    from repo
+    where repo.repo_url is not null
+  ), live as (
+    select coalesce(repo_url, '') as repo_url, count(*) from runs where finished_at is null group by 1
+  ), head as (
+    select l.head_task_id, l.head_created_at,
+      coalesce(live.count, 0) + row_number() over (
+        partition by repo.repo_url order by l.head_created_at, l.head_task_id) as turn
+    from repo
+    left join live on live.repo_url = repo.repo_url
+    cross join lateral (
+      select l.head_task_id, l.head_created_at from lanes l
+      where l.credential = repo.credential and l.repo_url = repo.repo_url and l.ready
+      order by l.head_created_at, l.head_task_id
+      limit p_limit
+    ) l
+    where repo.repo_url is not null
+  )
+  select array_agg(chosen.head_task_id)
+  from (select head_task_id from head order by turn, head_created_at, head_task_id limit p_limit) chosen;
+$$;

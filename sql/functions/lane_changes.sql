@@ -1,0 +1,105 @@
+-- Wakes the engine if it sleeps, and costs nothing while it is awake: the sleeping engine holds this advisory lock
+-- exclusively. Trying it shared until our commit makes an engine that is about to fall asleep look once more after
+-- us, so that no wake-up is lost between looking and sleeping. Never waits.
+create or replace function wake_engine() returns void
+  language plpgsql as $$
+begin
+  if not pg_try_advisory_xact_lock_shared(1299798577, 3) then
+    perform pg_notify('myzel', '');
+  end if;
+end $$;
+
+-- Statement triggers that log the addressees whose lane may have changed. A row a statement and addressee, in the
+-- writer's own transaction: whoever leaves that open delays nobody but his own rows.
+create or replace function log_inserted_tasks() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  insert into lane_changes (addressee) select distinct addressee from new_rows;
+  perform wake_engine();
+  return null;
+end $$;
+
+create or replace function log_updated_tasks() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  insert into lane_changes (addressee) select addressee from old_rows union select addressee from new_rows;
+  perform wake_engine();
+  return null;
+end $$;
+
+create or replace function log_deleted_rows() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  insert into lane_changes (addressee) select distinct addressee from old_rows;
+  perform wake_engine();
+  return null;
+end $$;
+
+create or replace trigger tasks_log_insert after insert on tasks
+  referencing new table as new_rows for each statement execute function log_inserted_tasks();
+create or replace trigger tasks_log_update after update on tasks
+  referencing old table as old_rows new table as new_rows for each statement execute function log_updated_tasks();
+create or replace trigger tasks_log_delete after delete on tasks
+  referencing old table as old_rows for each statement execute function log_deleted_rows();
+create or replace trigger addressees_log_insert after insert on addressees
+  referencing new table as new_rows for each statement execute function log_inserted_tasks();
+create or replace trigger addressees_log_update after update on addressees
+  referencing old table as old_rows new table as new_rows for each statement execute function log_updated_tasks();
+create or replace trigger addressees_log_delete after delete on addressees
+  referencing old table as old_rows for each statement execute function log_deleted_rows();
+create or replace trigger runs_log_delete after delete on runs
+  referencing old table as old_rows for each statement execute function log_deleted_rows();
+
+-- A run that ended frees its slot; a cleared retry_at lets its task start at once.
+create or replace function log_updated_runs() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  insert into lane_changes (addressee)
+    select distinct n.addressee
+    from new_rows n join old_rows o using (id)
+    where n.finished_at is distinct from o.finished_at or n.retry_at is distinct from o.retry_at;
+  if found then
+    perform wake_engine();
+  end if;
+  return null;
+end $$;
+
+create or replace trigger runs_log_update after update on runs
+  referencing old table as old_rows new table as new_rows for each statement execute function log_updated_runs();
+
+create or replace function log_changed_options() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  insert into lane_changes (addressee)
+    select distinct t.addressee from new_rows n join tasks t on t.id = n.task_id;
+  perform wake_engine();
+  return null;
+end $$;
+
+create or replace trigger task_options_log_update after update on task_options
+  referencing new table as new_rows for each statement execute function log_changed_options();
+
+-- A profile decides the credential of heads of any addressee: all lanes are looked at again. Rare.
+create or replace function log_changed_profiles() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  insert into lane_changes (addressee) select addressee from lanes;
+  perform pg_notify('myzel', '');
+  return null;
+end $$;
+
+create or replace trigger profiles_log_change after insert or update or delete on profiles
+  for each statement execute function log_changed_profiles();
+
+-- Gates that no lane depends on: the engine only has to look again.
+create or replace function notify_engine() returns trigger
+  language plpgsql as $$
+begin
+  perform pg_notify('myzel', '');
+  return null;
+end $$;
+
+create or replace trigger credentials_notify after insert or update of blocked_until, problem on credentials
+  for each statement execute function notify_engine();
+create or replace trigger engine_state_notify after update of paused, max_live_runs on engine_state
+  for each statement execute function notify_engine();

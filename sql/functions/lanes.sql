@@ -1,0 +1,78 @@
+-- The profile that a task runs with: its own, its addressee's, else the one with the longest matching pattern.
+create or replace function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) returns text
+  language sql stable
+  return coalesce(
+    p_task_profile,
+    p_addressee_profile,
+    (select p.name from profiles p
+      where p_addressee like p.addressee_pattern
+      order by length(p.addressee_pattern) desc, p.name
+      limit 1),
+    'red');
+
+-- Brings the lanes of these addressees up to date with tasks, runs, addressees and profiles. Called by dispatch
+-- alone, which is the only writer of lanes. Each addressee costs a few index look-ups, whatever its backlog.
+create or replace function refresh_lanes(p_addressees text[]) returns void
+  language plpgsql as $$
+begin
+  delete from lanes l
+  where l.addressee = any (p_addressees)
+    and not exists (select 1 from tasks t where t.addressee = l.addressee and t.status = 'pending');
+
+  insert into lanes as l (addressee, head_task_id, head_created_at, repo_url, credential, ready, wake_at)
+  select
+    touched.addressee,
+    head.id,
+    head.created_at,
+    coalesce(head.repo_url, ''),
+    profile.credential,
+    profile.role <> 'human'
+      and not coalesce(a.paused, false)
+      and live.count < coalesce(a.capacity, 1)
+      and not coalesce(last.live, false)
+      and coalesce(last.retry_at <= myzel_now(), true),
+    case when last.retry_at > myzel_now() then last.retry_at end
+  from unnest(p_addressees) touched (addressee)
+  cross join lateral (
+    select t.id, t.created_at, t.repo_url from tasks t
+    where t.addressee = touched.addressee and t.status = 'pending'
+    order by t.created_at, t.id
+    limit 1
+  ) head
+  left join addressees a on a.addressee = touched.addressee
+  left join task_options o on o.task_id = head.id
+  join profiles profile on profile.name = resolve_profile(touched.addressee, o.profile, a.profile)
+  cross join lateral (
+    select count(*) from runs r where r.addressee = touched.addressee and r.finished_at is null
+  ) live
+  left join lateral (
+    select r.finished_at is null as live, r.retry_at from runs r
+    where r.task_id = head.id
+    order by r.attempt desc
+    limit 1
+  ) last on true
+  on conflict (addressee) do update set
+    head_task_id = excluded.head_task_id,
+    head_created_at = excluded.head_created_at,
+    repo_url = excluded.repo_url,
+    credential = excluded.credential,
+    ready = excluded.ready,
+    wake_at = excluded.wake_at
+  where (l.head_task_id, l.head_created_at, l.repo_url, l.credential, l.ready, l.wake_at)
+    is distinct from (excluded.head_task_id, excluded.head_created_at, excluded.repo_url, excluded.credential,
+      excluded.ready, excluded.wake_at);
+end $$;
+
+-- Looks again at every lane and every addressee with a pending task: heals what an edit with triggers off left
+-- behind. Its cost grows with the number of addressees, so it runs seldom, and never in the way of a claim.
+-- Returns how many addressees it logged.
+create or replace function sweep_lanes() returns bigint
+  language sql as $$
+  with logged as (
+    insert into lane_changes (addressee)
+    select addressee from lanes
+    union
+    select distinct addressee from tasks where status = 'pending'
+    returning 1)
+  select count(*) from logged;
+$$;

@@ -1,0 +1,21 @@
+-- Notes that a run's job exists. Zero rows (false) if the run has ended meanwhile. Called by the launch loop.
+-- Locks: the epoch (shared), the task, then its run. Raises MZ001.
+create or replace function mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean
+  language plpgsql as $$
+declare
+  v_task_id uuid;
+begin
+  perform hold_epoch(p_epoch);
+  select task_id into v_task_id from runs where id = p_run_id;
+  perform from tasks where id = v_task_id for update;
+  update runs set launched_at = coalesce(launched_at, myzel_now()), pod_name = coalesce(p_pod_name, pod_name)
+  where id = p_run_id and finished_at is null;
+  if not found then
+    return false;
+  end if;
+  update tasks t set worker_pod = r.pod_name
+  from runs r
+  where r.id = p_run_id and t.id = r.task_id and t.status = 'running' and r.stop_requested_at is null
+    and t.worker_pod is distinct from r.pod_name;
+  return true;
+end $$;

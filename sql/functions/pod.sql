@@ -1,0 +1,118 @@
+-- The three functions a pod may call, and nothing else. Each demands the run's own token, which works only while the
+-- run is live; the first load_brief binds the run to one pod (or process), and a second one is turned away.
+-- All raise MZ003 when the token is not accepted: the same sentence for every reason, so that nothing can be probed.
+
+-- Locks: the run's row. Raises MZ003.
+create or replace function demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs
+  language plpgsql set search_path = public, pg_temp as $$
+declare
+  v_run runs;
+begin
+  select * into v_run from runs
+  where id = p_run_id
+    and finished_at is null
+    and stop_requested_at is null
+    and token_hash = sha256(convert_to(p_token, 'UTF8'))
+  for update;
+  if v_run.id is null
+    or coalesce(p_bound_to, '') = ''
+    or (v_run.bound_to is null and not p_bind)
+    or v_run.bound_to <> p_bound_to
+  then
+    raise exception using errcode = 'MZ003',
+      message = 'This run is over, or belongs to another pod: nothing was done.';
+  end if;
+  return v_run;
+end $$;
+
+-- Returns the run's brief (worker-image/contract.ts) and binds the run to p_bound_to. May be repeated by that one.
+create or replace function load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb
+  language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  v_run runs := demand_run(p_run_id, p_token, p_bound_to, true);
+  v_brief jsonb;
+begin
+  update runs set bound_to = p_bound_to where id = p_run_id and bound_to is null;
+  select jsonb_build_object(
+    'run_id', v_run.id,
+    'task_id', t.id,
+    'attempt', v_run.attempt,
+    'addressee', t.addressee,
+    'prompt', t.prompt,
+    'repo_url', t.repo_url,
+    'branch', case when t.repo_url is not null then coalesce(t.branch, 'myzel/' || t.id) end,
+    'base_branch', o.base_branch,
+    'created_by', t.created_by,
+    'parent_id', t.parent_id,
+    'profile', jsonb_build_object(
+      'name', p.name,
+      'role', p.role,
+      'model', coalesce(o.model, p.model),
+      'effort', coalesce(o.effort, p.effort),
+      'system_prompt', p.system_prompt,
+      'max_turns', p.max_turns,
+      'max_cost_usd', p.max_cost_usd,
+      'time_limit_seconds', ceil(extract(epoch from p.time_limit)),
+      'first_output_seconds', ceil(extract(epoch from p.first_output_limit)),
+      'silence_seconds', ceil(extract(epoch from p.silence_limit)),
+      'check_command', p.check_command,
+      'check_tries', p.check_tries,
+      'push_failing_work', p.push_failing_work,
+      'may_push_default_branch', p.may_push_default_branch,
+      'run_commit_hooks', p.run_commit_hooks,
+      'may_create_tasks', p.may_create_tasks,
+      'environment', p.environment,
+      'mcp_servers', p.mcp_servers),
+    -- of the attempt before, if the engine repeated it by itself: its commit may be on the remote already
+    'announced', (
+      select earlier.announced from runs earlier
+      where earlier.task_id = v_run.task_id and earlier.attempt < v_run.attempt and earlier.retry_at is not null
+      order by earlier.attempt desc
+      limit 1))
+  into v_brief
+  from tasks t
+  left join task_options o on o.task_id = t.id
+  join profiles p on p.name = v_run.profile
+  where t.id = v_run.task_id;
+  if v_brief is null then
+    raise exception using errcode = 'MZ003',
+      message = 'This run is over, or belongs to another pod: nothing was done.';
+  end if;
+  return v_brief;
+end $$;
+
+-- Keeps the agent's stream (gzip of JSON lines, at most 64 MiB); replaces what this run stored before.
+create or replace function store_transcript(
+  p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean
+) returns void
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  perform demand_run(p_run_id, p_token, p_bound_to, false);
+  if octet_length(p_content) > 67108864 then
+    raise exception using errcode = 'MZ002', message = 'A transcript may have at most 64 MiB.';
+  end if;
+  insert into run_transcripts (run_id, content, raw_bytes, truncated)
+  values (p_run_id, p_content, p_raw_bytes, p_truncated)
+  on conflict (run_id) do update set
+    content = excluded.content, raw_bytes = excluded.raw_bytes, truncated = excluded.truncated,
+    stored_at = excluded.stored_at;
+end $$;
+
+-- Stores what publish announces before it pushes (p_final false) or the report the engine settles from (true).
+-- A final report stays: a repeated one changes nothing.
+create or replace function write_report(
+  p_run_id uuid, p_token text, p_bound_to text, p_report jsonb, p_final boolean
+) returns void
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  perform demand_run(p_run_id, p_token, p_bound_to, false);
+  if jsonb_typeof(p_report) is distinct from 'object' or pg_column_size(p_report) > 8388608 then
+    raise exception using errcode = 'MZ002', message = 'A report is a JSON object of at most 8 MiB.';
+  end if;
+  if p_final then
+    update runs set report = p_report where id = p_run_id and report is null;
+    perform pg_notify('myzel', '');
+  else
+    update runs set announced = p_report where id = p_run_id;
+  end if;
+end $$;
