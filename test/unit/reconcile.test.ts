@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { Observation } from "../../engine/domain/job.ts";
+import { planReconcile } from "../../engine/domain/reconcile.ts";
+import type { LiveRun } from "../../engine/domain/reconcile.ts";
+
+const run: LiveRun = { id: "r", jobName: "j", host: "here", podName: "p", launched: true, stopRequested: false };
+const job: Observation = { runId: "r", jobName: "j", podName: "p", state: "running", phase: "agent", end: null };
+const plan = (runs: LiveRun[], observations: Observation[], launching: string[] = []) =>
+  planReconcile({ runs, observations, launching: new Set(launching), ownsHost: (host) => host === "here" }).map((action) => action.kind);
+
+describe("the plan that brings runs and jobs together", () => {
+  it("does nothing where both agree", () => assert.deepEqual(plan([run], [job]), []));
+  it("settles an ended job", () => assert.deepEqual(plan([run], [{ ...job, state: "ended" }]), ["settle"]));
+  it("settles a run whose job is gone", () => assert.deepEqual(plan([run], []), ["settle_missing"]));
+  it("leaves a run without a job to the launch loop", () => assert.deepEqual(plan([{ ...run, launched: false }], []), []));
+  it("settles a run that was stopped before it had a job, unless it is being launched", () => {
+    const stopped = { ...run, launched: false, stopRequested: true };
+    assert.deepEqual(plan([stopped], []), ["settle_unlaunched"]);
+    assert.deepEqual(plan([stopped], [], ["r"]), []);
+  });
+  it("adopts a job whose engine died before it could say so", () =>
+    assert.deepEqual(plan([{ ...run, launched: false, podName: null }], [job]), ["mark_launched"]));
+  it("stops a job that is to be stopped, again and again until it is gone", () =>
+    assert.deepEqual(plan([{ ...run, stopRequested: true }], [job]), ["stop"]));
+  it("ends a job without a live run", () => assert.deepEqual(plan([], [job]), ["end_orphan"]));
+  it("judges no run of another host", () => assert.deepEqual(plan([{ ...run, host: "there" }], []), []));
+});
