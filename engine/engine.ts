@@ -107,7 +107,12 @@ interface Lead {
 }
 
 async function lead(options: EngineOptions, { epoch, session, lost, applicationName }: Lead): Promise<void> {
-  const database = openDatabase({ url: options.databaseUrl, applicationName, max: POOL_SIZE, statementTimeoutMs: 20_000 });
+  const database = openDatabase({
+    url: options.databaseUrl,
+    applicationName,
+    max: POOL_SIZE,
+    statementTimeoutMs: 20_000,
+  });
   const log = options.log.child({ epoch });
   const leader: Leader = {
     epoch,
@@ -160,7 +165,10 @@ function startLoops(leader: Leader, signal: AbortSignal, onLeadLost: (reason: Er
     launch,
     reconcile,
     credentials: start("credentials", credentialsTick(leader)),
-    beat: start("beat", beatTick(leader, () => performance.now())),
+    beat: start(
+      "beat",
+      beatTick(leader, () => performance.now()),
+    ),
   };
 }
 

@@ -58,6 +58,9 @@ function tasksOf(leader: Leader, options: RecurringOptions): TaskList {
 function workerLogger(leader: Leader): WorkerLogger {
   const log = leader.log.child({ loop: "recurring" });
   return new WorkerLogger(() => (level, message, meta) => {
-    log[level === "error" ? "warn" : "debug"]({ ...(meta?.["error"] === undefined ? {} : { err: meta["error"] }) }, message);
+    log[level === "error" ? "warn" : "debug"](
+      { ...(meta?.["error"] === undefined ? {} : { err: meta["error"] }) },
+      message,
+    );
   });
 }

@@ -207,4 +207,3 @@ function failure(
     blocked_reason: null,
   };
 }
-

@@ -6,6 +6,7 @@
  */
 import { makeTickets } from "../domain/run-token.ts";
 import { claimRuns } from "../store/dispatch.ts";
+import type { Claimed } from "../store/dispatch.ts";
 import { fallAsleep, wakeUp } from "../store/leadership.ts";
 import type { Leader } from "./leader.ts";
 import type { Tick } from "./loop.ts";
@@ -19,31 +20,33 @@ const OPEN_INSERTER_POLL_MS = 100;
 export function dispatchTick(leader: Leader, onClaimed: () => void): Tick {
   let asleep = false;
 
-  const claim = async (): Promise<boolean> => {
-    const { claimed, drained } = await claimRuns(leader.database, {
+  const claim = async (): Promise<Claimed> => {
+    const claimed = await claimRuns(leader.database, {
       epoch: leader.epoch,
       launcher: leader.launcher.name,
       host: leader.host,
       tickets: makeTickets(leader.runKey, BATCH),
     });
-    if (claimed > 0) {
-      leader.log.debug({ claimed }, "claimed tasks");
+    if (claimed.claimed > 0) {
+      leader.log.debug({ claimed: claimed.claimed }, "claimed tasks");
       onClaimed();
     }
-    return claimed > 0 || drained > 0;
+    return claimed;
   };
 
   return async () => {
-    if (await claim()) {
+    const { claimed, drained, next_look_ms } = await claim();
+    if (claimed > 0 || drained > 0) {
       if (asleep) {
         await wakeUp(leader.session);
         asleep = false;
       }
       return 0;
     }
-    if (asleep) return leader.pollIntervalMs;
+    const waitMs = Math.min(leader.pollIntervalMs, Math.max(1, next_look_ms ?? Infinity));
+    if (asleep) return waitMs;
     asleep = await fallAsleep(leader.session);
-    if (!asleep) return Math.min(OPEN_INSERTER_POLL_MS, leader.pollIntervalMs);
+    if (!asleep) return Math.min(OPEN_INSERTER_POLL_MS, waitMs);
     return 0; // look once more, now that inserters notify
   };
 }

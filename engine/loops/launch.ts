@@ -56,7 +56,10 @@ async function launchOne(leader: Leader, run: UnlaunchedRun): Promise<void> {
 }
 
 async function settleFailedLaunch(leader: Leader, run: UnlaunchedRun, error: LaunchError): Promise<void> {
-  leader.log.warn({ task_id: run.task_id, run_id: run.run_id, code: error.code, reason: error.message }, "could not launch");
+  leader.log.warn(
+    { task_id: run.task_id, run_id: run.run_id, code: error.code, reason: error.message },
+    "could not launch",
+  );
   const settlement = settlementOfLaunchFailure(
     { retries: run.retries, stopReason: null, report: null },
     error,

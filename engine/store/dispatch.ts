@@ -12,20 +12,24 @@ export interface Claim {
   tickets: readonly { runId: string; tokenHash: Buffer }[];
 }
 
-/**
- * Claims up to `tickets.length` tasks.
- * @returns how many it claimed, and how many changes of lanes it worked off (more may be left)
- * @throws StaleEpochError
- */
-export async function claimRuns(database: Database, claim: Claim): Promise<{ claimed: number; drained: number }> {
+export interface Claimed {
+  claimed: number;
+  /** Changes of lanes that were worked off; more may be left. */
+  drained: number;
+  /** Milliseconds until a gate opens by the clock alone; null if none will. */
+  next_look_ms: number | null;
+}
+
+/** Claims up to `tickets.length` tasks. @throws StaleEpochError */
+export async function claimRuns(database: Database, claim: Claim): Promise<Claimed> {
   const result = await asking(
-    sql<{ claimed: number; drained: number }>`
-      select claimed, drained from claim_runs(
+    sql<Claimed>`
+      select claimed, drained, next_look_ms from claim_runs(
         ${claim.epoch}, ${claim.launcher}, ${claim.host}, ${claim.tickets.length},
         ${claim.tickets.map((ticket) => ticket.runId)}::uuid[],
         ${claim.tickets.map((ticket) => ticket.tokenHash)}::bytea[])`.execute(database.db),
   );
-  return result.rows[0] ?? { claimed: 0, drained: 0 };
+  return result.rows[0] ?? { claimed: 0, drained: 0, next_look_ms: null };
 }
 
 /** Logs every addressee for another look; dispatch works it off. Heals lanes that missed a change. */

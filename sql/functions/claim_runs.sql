@@ -4,12 +4,15 @@
 -- oldest pending task of an addressee first, the oldest head first over all addressees; while the global limit binds,
 -- places go round over the repositories, the one with the fewest live runs first. Its cost does not grow with the
 -- backlog: it looks at lanes that changed and at lanes that are ready.
+-- Returns how many it claimed, how many changes of lanes it worked off (more may be left), and in how many
+-- milliseconds a gate opens by the clock alone (a pause after a failure, a usage limit); null if none.
 -- Ids and token hashes of the new runs are given, because the token is made outside of the database.
 -- Locks: the epoch (shared), the claimed tasks (skipping locked ones: such a head keeps its place), their new runs.
 -- Raises MZ001 when the epoch is over.
-create or replace function claim_runs(
+drop function if exists claim_runs(bigint, text, text, integer, uuid[], bytea[]);
+create function claim_runs(
   p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]
-) returns table (claimed integer, drained integer)
+) returns table (claimed integer, drained integer, next_look_ms integer)
   language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -31,6 +34,13 @@ begin
   if v_changed is not null then
     perform refresh_lanes(array(select distinct unnest(v_changed)));
   end if;
+
+  select ceil(extract(epoch from min(opens_at) - myzel_now()) * 1000) into next_look_ms
+  from (
+    select min(wake_at) as opens_at from lanes
+    union all
+    select min(blocked_until) from credentials where blocked_until > myzel_now()
+  ) gate;
 
   -- 2. Free places.
   select case when s.paused then 0 else least(p_limit, s.max_live_runs - live.count) end into v_places

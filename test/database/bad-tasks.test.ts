@@ -23,9 +23,27 @@ describe("an INSERT that cannot work is refused with one sentence", () => {
     ["an unknown scheme", { repo_url: "gopher://host/x" }, /scheme that is not supported/],
     ["no URL at all", { repo_url: "my-repo" }, /neither a URL/],
     ["an empty repository", { repo_url: "" }, /repo_url is empty/],
-    ...["-b", "a b", "a..b", "a~b", "a.lock", "/a", "a/", "a//b", ".a", "a/.b", "@", "a@{b", "refs/heads/x", "a\\b", "HEAD"].map(
-      (branch): [string, Parameters<SchemaClient["insert"]>[0], RegExp] => [`the branch ${branch}`, { branch }, /not a name that git accepts/],
-    ),
+    ...[
+      "-b",
+      "a b",
+      "a..b",
+      "a~b",
+      "a.lock",
+      "/a",
+      "a/",
+      "a//b",
+      ".a",
+      "a/.b",
+      "@",
+      "a@{b",
+      "refs/heads/x",
+      "a\\b",
+      "HEAD",
+    ].map((branch): [string, Parameters<SchemaClient["insert"]>[0], RegExp] => [
+      `the branch ${branch}`,
+      { branch },
+      /not a name that git accepts/,
+    ]),
   ];
   for (const [what, task, sentence] of refused) {
     it(what, async () => {

@@ -11,7 +11,9 @@ describe("claiming", () => {
   afterEach(() => db.close());
 
   const running = async () =>
-    (await db.pool.query("select prompt from tasks where status = 'running' order by created_at, id")).rows.map((row) => row.prompt);
+    (await db.pool.query("select prompt from tasks where status = 'running' order by created_at, id")).rows.map(
+      (row) => row.prompt,
+    );
 
   it("runs tasks of one addressee one after the other, oldest first", async () => {
     const ids = [await db.insert({ prompt: "1" }), await db.insert({ prompt: "2" }), await db.insert({ prompt: "3" })];
@@ -37,7 +39,10 @@ describe("claiming", () => {
       const { rows } = await db.pool.query("select id from tasks where status = 'running'");
       await db.settle(rows[0].id);
     }
-    assert.deepEqual(order, Array.from({ length: 20 }, (_, index) => String(index + 1)));
+    assert.deepEqual(
+      order,
+      Array.from({ length: 20 }, (_, index) => String(index + 1)),
+    );
   });
 
   it("capacity gives an addressee so many slots, and no more", async () => {
@@ -71,7 +76,8 @@ describe("claiming", () => {
   });
 
   it("the global limit binds, and places go round over the repositories", async () => {
-    for (let i = 0; i < 6; i++) await db.insert({ addressee: `a${i}`, repo_url: "https://host/big.git", prompt: `big${i}` });
+    for (let i = 0; i < 6; i++)
+      await db.insert({ addressee: `a${i}`, repo_url: "https://host/big.git", prompt: `big${i}` });
     await db.insert({ addressee: "z", repo_url: "https://host/small.git", prompt: "small" });
     await db.insert({ addressee: "y", prompt: "none" });
     assert.equal(await db.claimAll(), 4);
@@ -94,7 +100,9 @@ describe("claiming", () => {
 
   it("a blocked credential holds only its own tasks, until it opens", async () => {
     await db.pool.query("insert into credentials (name) values ('second')");
-    await db.pool.query("insert into profiles (name, role, addressee_pattern, credential) values ('p2', 'red', 'second-%', 'second')");
+    await db.pool.query(
+      "insert into profiles (name, role, addressee_pattern, credential) values ('p2', 'red', 'second-%', 'second')",
+    );
     const id = await db.insert({ addressee: "first" });
     await db.insert({ addressee: "second-1" });
     await db.pool.query("update credentials set blocked_until = now() + interval '1 hour' where name = 'default'");
@@ -149,7 +157,9 @@ describe("claiming", () => {
     await db.pool.query("insert into tasks (addressee, prompt) select 'w' || i, 'p' from generate_series(1, 200) i");
     const counts = await Promise.allSettled(Array.from({ length: 6 }, () => db.claimAll(50)));
     const claimed = counts.reduce((sum, result) => sum + (result.status === "fulfilled" ? result.value : 0), 0);
-    const { rows } = await db.pool.query("select count(*)::int as runs, count(distinct task_id)::int as tasks from runs");
+    const { rows } = await db.pool.query(
+      "select count(*)::int as runs, count(distinct task_id)::int as tasks from runs",
+    );
     assert.equal(rows[0].runs, rows[0].tasks);
     assert.ok(claimed <= rows[0].runs);
     await db.claimAll();
@@ -172,7 +182,9 @@ describe("claiming", () => {
   });
 
   it("a sweep heals a lane that missed its change", async () => {
-    await db.pool.query("set session_replication_role = replica; insert into tasks (addressee, prompt) values ('w', 'p'); set session_replication_role = origin");
+    await db.pool.query(
+      "set session_replication_role = replica; insert into tasks (addressee, prompt) values ('w', 'p'); set session_replication_role = origin",
+    );
     assert.equal(await db.claimAll(), 0);
     await db.pool.query("select sweep_lanes()");
     assert.equal(await db.claimAll(), 1);

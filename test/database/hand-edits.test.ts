@@ -82,7 +82,9 @@ describe("hand edits of tasks", () => {
     await db.pool.query("delete from tasks where id = $1", [task]);
     assert.notEqual((await db.liveRun(task))?.stop_requested_at, null);
     assert.equal(await db.settle(task, { action: "complete", success: true }), "settled");
-    const kept = await db.pool.query("select success, finished_at is not null as finished from runs where id = $1", [run?.id]);
+    const kept = await db.pool.query("select success, finished_at is not null as finished from runs where id = $1", [
+      run?.id,
+    ]);
     assert.deepEqual(kept.rows, [{ success: true, finished: true }]);
   });
 
@@ -97,7 +99,13 @@ describe("hand edits of tasks", () => {
   it("prompt, addressee, repo_url and branch change while pending, and are refused while a run lives", async () => {
     await edit("prompt = 'other', addressee = 'someone', repo_url = 'https://host/x.git', branch = 'b'");
     await db.claimAll();
-    for (const set of ["prompt = 'x'", "addressee = 'x'", "repo_url = 'https://host/y'", "branch = 'c'", "created_at = now()"]) {
+    for (const set of [
+      "prompt = 'x'",
+      "addressee = 'x'",
+      "repo_url = 'https://host/y'",
+      "branch = 'c'",
+      "created_at = now()",
+    ]) {
       await assert.rejects(edit(set), /Only a pending task without a live run can be changed/, set);
     }
     await edit("status = 'pending'"); // its run is still ending

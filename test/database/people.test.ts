@@ -19,7 +19,9 @@ describe("what people call, with the operator's login", () => {
   const one = async (sql: string, values: unknown[] = []) => (await operator.query(sql, values)).rows[0];
 
   it("enqueue files a task with its options, and the same key returns the same task", async () => {
-    const first = await one("select * from enqueue(addressee => 'w', prompt => 'p', model => 'opus', base_branch => 'dev', idempotency_key => 'k')");
+    const first = await one(
+      "select * from enqueue(addressee => 'w', prompt => 'p', model => 'opus', base_branch => 'dev', idempotency_key => 'k')",
+    );
     const again = await one("select * from enqueue('other', 'other', idempotency_key => 'k')");
     assert.equal(again.id, first.id);
     assert.equal(first.status, "pending");
@@ -30,7 +32,10 @@ describe("what people call, with the operator's login", () => {
 
   it("enqueue with one key at the same time makes one task", async () => {
     const ids = await Promise.all(
-      Array.from({ length: 8 }, async () => (await db.pool.query("select id from enqueue('w', 'p', idempotency_key => 'same')")).rows[0].id),
+      Array.from(
+        { length: 8 },
+        async () => (await db.pool.query("select id from enqueue('w', 'p', idempotency_key => 'same')")).rows[0].id,
+      ),
     );
     assert.equal(new Set(ids).size, 1);
   });
@@ -63,9 +68,14 @@ describe("what people call, with the operator's login", () => {
 
   it("an operator cannot write runs, audit rows, lanes or the epoch", async () => {
     for (const statement of [
-      "update runs set success = true", "delete from task_events", "insert into lanes values ('a')",
-      "update engine_state set epoch = 0", "select raise_epoch(gen_random_uuid(), 'h', 1, '0', 'p', 1, '')",
-      "select settle_run(1, gen_random_uuid(), '{}')", "alter table tasks disable trigger all", "insert into lane_changes values ('a')",
+      "update runs set success = true",
+      "delete from task_events",
+      "insert into lanes values ('a')",
+      "update engine_state set epoch = 0",
+      "select raise_epoch(gen_random_uuid(), 'h', 1, '0', 'p', 1, '')",
+      "select settle_run(1, gen_random_uuid(), '{}')",
+      "alter table tasks disable trigger all",
+      "insert into lane_changes values ('a')",
     ]) {
       await assert.rejects(operator.query(statement), { code: "42501" }, statement);
     }
@@ -80,8 +90,17 @@ describe("what people call, with the operator's login", () => {
         await reader.query(`select * from ${view}`);
       }
       assert.equal((await reader.query("select * from why_not_running($1)", [id])).rowCount, 1);
-      for (const statement of ["insert into tasks (addressee, prompt) values ('a', 'p')", "select enqueue('a', 'p')", "select stop($1)", "update tasks set status = 'completed'"]) {
-        await assert.rejects(reader.query(statement, statement.includes("$1") ? [id] : []), { code: "42501" }, statement);
+      for (const statement of [
+        "insert into tasks (addressee, prompt) values ('a', 'p')",
+        "select enqueue('a', 'p')",
+        "select stop($1)",
+        "update tasks set status = 'completed'",
+      ]) {
+        await assert.rejects(
+          reader.query(statement, statement.includes("$1") ? [id] : []),
+          { code: "42501" },
+          statement,
+        );
       }
     } finally {
       await reader.end();
@@ -89,8 +108,14 @@ describe("what people call, with the operator's login", () => {
   });
 
   it("credentials hold where a secret lies, never what looks like one", async () => {
-    await assert.rejects(operator.query("insert into credentials (name, env_var) values ('x', 'sk-ant-oat01-abc')"), /env_var_is_a_name/);
-    await assert.rejects(operator.query("insert into credentials (name, env_var, file_path) values ('x', 'A', '/b')"), /one_source/);
+    await assert.rejects(
+      operator.query("insert into credentials (name, env_var) values ('x', 'sk-ant-oat01-abc')"),
+      /env_var_is_a_name/,
+    );
+    await assert.rejects(
+      operator.query("insert into credentials (name, env_var, file_path) values ('x', 'A', '/b')"),
+      /one_source/,
+    );
     await operator.query("insert into credentials (name, env_var) values ('x', 'SECOND_TOKEN')");
   });
 });
@@ -111,13 +136,19 @@ describe("why_not_running", () => {
     await db.claimAll();
     const run = await db.liveRun(first);
     assert.equal((await db.why(first)).reason, "running");
-    assert.match((await db.why(second)).explanation, new RegExp(`only slot of "w" is taken: run ${run?.id} of task ${first} since \\d+ s ago`));
+    assert.match(
+      (await db.why(second)).explanation,
+      new RegExp(`only slot of "w" is taken: run ${run?.id} of task ${first} since \\d+ s ago`),
+    );
     const behind = await db.why(third);
     assert.equal(behind.reason, "head");
     assert.match(behind.explanation, new RegExp(`1 task of "w" is ahead of it, the oldest is ${second} \\(slot\\)`));
     assert.equal((await db.why(elsewhere)).reason, "global_limit");
     await db.pool.query("update engine_state set beat_at = now() - interval '1 minute'");
-    assert.match((await db.why(second)).explanation, /No engine is running \(the last one on test-host was seen 60 s ago\)/);
+    assert.match(
+      (await db.why(second)).explanation,
+      /No engine is running \(the last one on test-host was seen 60 s ago\)/,
+    );
     await db.settle(first);
     assert.equal((await db.why(first)).reason, "completed");
     assert.equal(await db.why("00000000-0000-0000-0000-000000000000"), undefined);
@@ -126,7 +157,10 @@ describe("why_not_running", () => {
   it("says what a credential lacks", async () => {
     const id = await db.insert({});
     await db.pool.query("update credentials set problem = 'CLAUDE_CODE_OAUTH_TOKEN is not set.'");
-    assert.deepEqual(await db.why(id), { reason: "credential", explanation: 'Credential "default" cannot be used: CLAUDE_CODE_OAUTH_TOKEN is not set.' });
+    assert.deepEqual(await db.why(id), {
+      reason: "credential",
+      explanation: 'Credential "default" cannot be used: CLAUDE_CODE_OAUTH_TOKEN is not set.',
+    });
     assert.equal(await db.claimAll(), 0);
   });
 

@@ -32,7 +32,10 @@ describe("the pod's three functions", () => {
     const brief = await loadBrief();
     assert.equal(brief.prompt, "say hello");
     assert.equal(brief.branch, `myzel/${task}`);
-    assert.deepEqual([brief.attempt, brief.profile.name, brief.profile.time_limit_seconds, brief.announced], [1, "red", 7200, null]);
+    assert.deepEqual(
+      [brief.attempt, brief.profile.name, brief.profile.time_limit_seconds, brief.announced],
+      [1, "red", 7200, null],
+    );
   });
 
   it("the first call binds the run: another pod is turned away, the same one may repeat", async () => {
@@ -85,7 +88,12 @@ describe("the pod's three functions", () => {
   it("store_transcript keeps the last one", async () => {
     await loadBrief();
     for (const text of ["one", "two"]) {
-      await pod.query("select store_transcript($1, $2, 'pod-1', $3, $4, false)", [run, db.token(run), Buffer.from(text), text.length]);
+      await pod.query("select store_transcript($1, $2, 'pod-1', $3, $4, false)", [
+        run,
+        db.token(run),
+        Buffer.from(text),
+        text.length,
+      ]);
     }
     const { rows } = await db.pool.query("select content from run_transcripts where run_id = $1", [run]);
     assert.equal(rows[0].content.toString(), "two");
@@ -94,16 +102,25 @@ describe("the pod's three functions", () => {
   it("the pod's login can call the three and nothing else", async () => {
     const denied = { code: "42501" };
     for (const statement of [
-      "select * from tasks", "select * from runs", "insert into tasks (addressee, prompt) values ('a', 'p')",
-      "select * from credentials", "select enqueue('a', 'p')", "select stop(gen_random_uuid())",
-      "select claim_runs(1, 'x', 'x', 1, '{}', '{}')", "create table mine ()", "select * from queue",
+      "select * from tasks",
+      "select * from runs",
+      "insert into tasks (addressee, prompt) values ('a', 'p')",
+      "select * from credentials",
+      "select enqueue('a', 'p')",
+      "select stop(gen_random_uuid())",
+      "select claim_runs(1, 'x', 'x', 1, '{}', '{}')",
+      "create table mine ()",
+      "select * from queue",
     ]) {
       await assert.rejects(pod.query(statement), denied, statement);
     }
     const { rows } = await pod.query(
       "select p.proname from pg_proc p where p.pronamespace = 'public'::regnamespace and has_function_privilege(p.oid, 'execute') order by 1",
     );
-    assert.deepEqual(rows.map((row) => row.proname), ["load_brief", "store_transcript", "write_report"]);
+    assert.deepEqual(
+      rows.map((row) => row.proname),
+      ["load_brief", "store_transcript", "write_report"],
+    );
     const tables = await pod.query(
       "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v') and has_table_privilege(oid, 'select, insert, update, delete')",
     );

@@ -19,24 +19,54 @@ describe("settling", () => {
 
   it("writes the result of a success into the row and the numbers into the run", async () => {
     await db.settle(task, {
-      action: "complete", success: true, summary: "did it", branch: "b", commit_sha: "abc", pull_request_url: null,
-      cost_usd: 0.5, turns: 3, input_tokens: 10, output_tokens: 20, session_id: "s", files_changed: ["a.txt"], model: "m",
+      action: "complete",
+      success: true,
+      summary: "did it",
+      branch: "b",
+      commit_sha: "abc",
+      pull_request_url: null,
+      cost_usd: 0.5,
+      turns: 3,
+      input_tokens: 10,
+      output_tokens: 20,
+      session_id: "s",
+      files_changed: ["a.txt"],
+      model: "m",
     });
     const { result, status, completed_at } = await taskRow();
     assert.equal(status, "completed");
     assert.ok(completed_at);
     assert.deepEqual(result, {
-      success: true, summary: "did it", branch: "b", commit_sha: "abc", pull_request_url: null,
-      cost_usd: 0.5, turns: 3, attempt: 1, files_changed: ["a.txt"],
+      success: true,
+      summary: "did it",
+      branch: "b",
+      commit_sha: "abc",
+      pull_request_url: null,
+      cost_usd: 0.5,
+      turns: 3,
+      attempt: 1,
+      files_changed: ["a.txt"],
     });
     const run = await lastRun();
-    assert.deepEqual([run.success, run.commit_sha, Number(run.cost_usd), run.turns, run.session_id], [true, "abc", 0.5, 3, "s"]);
+    assert.deepEqual(
+      [run.success, run.commit_sha, Number(run.cost_usd), run.turns, run.session_id],
+      [true, "abc", 0.5, 3, "s"],
+    );
   });
 
   it("writes code, error and logs of a failure", async () => {
-    await db.settle(task, { action: "complete", success: false, failure_code: "agent_error", error: "It gave up.", logs: "last words" });
+    await db.settle(task, {
+      action: "complete",
+      success: false,
+      failure_code: "agent_error",
+      error: "It gave up.",
+      logs: "last words",
+    });
     const { result } = await taskRow();
-    assert.deepEqual([result.success, result.code, result.error, result.logs, result.attempt], [false, "agent_error", "It gave up.", "last words", 1]);
+    assert.deepEqual(
+      [result.success, result.code, result.error, result.logs, result.attempt],
+      [false, "agent_error", "It gave up.", "last words", 1],
+    );
     const { rows } = await db.pool.query("select code, error from failures");
     assert.deepEqual(rows, [{ code: "agent_error", error: "It gave up." }]);
   });
@@ -44,7 +74,11 @@ describe("settling", () => {
   it("a repeated settle changes nothing", async () => {
     const run = await db.liveRun(task);
     await db.settle(task);
-    const answer = await db.pool.query("select settle_run($1, $2, $3) as answer", [db.epoch, run?.id, { action: "complete", success: false, failure_code: "lost" }]);
+    const answer = await db.pool.query("select settle_run($1, $2, $3) as answer", [
+      db.epoch,
+      run?.id,
+      { action: "complete", success: false, failure_code: "lost" },
+    ]);
     assert.equal(answer.rows[0].answer, "already");
     assert.equal((await taskRow()).result.success, true);
   });
@@ -58,11 +92,19 @@ describe("settling", () => {
     assert.deepEqual([(await lastRun()).attempt, (await lastRun()).retries], [2, 1]);
     await db.settle(task, { action: "requeue", success: false, failure_code: "usage_limit", retry_after_seconds: 0 });
     await db.claimAll();
-    assert.deepEqual([(await lastRun()).attempt, (await lastRun()).retries], [3, 1], "a usage limit is no failed attempt");
+    assert.deepEqual(
+      [(await lastRun()).attempt, (await lastRun()).retries],
+      [3, 1],
+      "a usage limit is no failed attempt",
+    );
     await db.settle(task);
     await db.pool.query("update tasks set status = 'pending' where id = $1", [task]);
     await db.claimAll();
-    assert.deepEqual([(await lastRun()).attempt, (await lastRun()).retries], [4, 0], "rescheduled by hand: counted anew");
+    assert.deepEqual(
+      [(await lastRun()).attempt, (await lastRun()).retries],
+      [4, 0],
+      "rescheduled by hand: counted anew",
+    );
   });
 
   it("reschedule() lets a task that waits after a failure start at once", async () => {
@@ -73,7 +115,14 @@ describe("settling", () => {
   });
 
   it("a usage limit blocks the credential until the reset, and an earlier reset does not reopen it", async () => {
-    const limit = (at: string) => ({ action: "requeue", success: false, failure_code: "usage_limit", retry_after_seconds: 0, blocked_until: at, blocked_reason: "5-hour limit" });
+    const limit = (at: string) => ({
+      action: "requeue",
+      success: false,
+      failure_code: "usage_limit",
+      retry_after_seconds: 0,
+      blocked_until: at,
+      blocked_reason: "5-hour limit",
+    });
     await db.settle(task, limit("2199-01-01T00:00:00Z"));
     assert.equal(await db.claimAll(), 0);
     assert.match((await db.why(task)).explanation, /blocked until 2199-01-01 .*5-hour limit/);
@@ -83,13 +132,23 @@ describe("settling", () => {
 
   it("an agent's tasks are made once, with creator and parent, where its profile allows it", async () => {
     await db.settle(task, {
-      action: "complete", success: true,
-      tasks: [{ prompt: "child", addressee: null, branch: "x", kind: "review" }, { prompt: " ", addressee: "w" }],
+      action: "complete",
+      success: true,
+      tasks: [
+        { prompt: "child", addressee: null, branch: "x", kind: "review" },
+        { prompt: " ", addressee: "w" },
+      ],
     });
-    const { rows } = await db.pool.query("select addressee, prompt, created_by, parent_id, repo_url, branch from tasks where parent_id = $1", [task]);
+    const { rows } = await db.pool.query(
+      "select addressee, prompt, created_by, parent_id, repo_url, branch from tasks where parent_id = $1",
+      [task],
+    );
     assert.equal(rows.length, 1);
     assert.match(rows[0].addressee, /^worker-[0-9a-f-]{36}$/);
-    assert.deepEqual([rows[0].created_by, rows[0].repo_url, rows[0].branch], ["project-mgr-web", "https://host/x.git", "x"]);
+    assert.deepEqual(
+      [rows[0].created_by, rows[0].repo_url, rows[0].branch],
+      ["project-mgr-web", "https://host/x.git", "x"],
+    );
     const refused = await db.pool.query("select detail from task_events where event = 'child_refused'");
     assert.match(refused.rows[0].detail.problem, /prompt is empty/);
   });
@@ -100,7 +159,10 @@ describe("settling", () => {
     await db.settle(red, { action: "complete", success: true, tasks: [{ prompt: "child" }] });
     const { rows } = await db.pool.query("select count(*)::int as count from tasks where parent_id = $1", [red]);
     assert.equal(rows[0].count, 0);
-    assert.equal((await db.pool.query("select from task_events where task_id = $1 and event = 'child_refused'", [red])).rowCount, 1);
+    assert.equal(
+      (await db.pool.query("select from task_events where task_id = $1 and event = 'child_refused'", [red])).rowCount,
+      1,
+    );
   });
 
   it("of a run that was stopped by hand no children come", async () => {

@@ -1,0 +1,277 @@
+/** The engine's loops on a real database, with a launcher whose jobs are cheap. */
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, describe, it } from "node:test";
+import { pino } from "pino";
+import { runEngine } from "../../engine/engine.ts";
+import type { EngineOptions } from "../../engine/engine.ts";
+import { instantLauncher } from "../support/instant-launcher.ts";
+import type { InstantLauncher } from "../support/instant-launcher.ts";
+import { testDatabase } from "../support/postgres.ts";
+import type { TestDatabase } from "../support/postgres.ts";
+import { eventually } from "../support/waiting.ts";
+
+interface RunningEngine {
+  epochs: number[];
+  stop(): Promise<void>;
+  ended: Promise<void>;
+}
+
+describe("the engine", () => {
+  let test: TestDatabase;
+  let engines: RunningEngine[];
+  beforeEach(async () => {
+    test = await testDatabase();
+    engines = [];
+  });
+  afterEach(async () => {
+    await Promise.all(engines.map((engine) => engine.stop()));
+    await test.close();
+  });
+
+  const start = (launcher: InstantLauncher, options: Partial<EngineOptions> = {}): RunningEngine => {
+    const controller = new AbortController();
+    const epochs: number[] = [];
+    const ended = runEngine({
+      databaseUrl: test.url("engine"),
+      launcher,
+      log: pino({ level: process.env["MYZEL_TEST_LOG"] ?? "silent" }),
+      pollIntervalMs: 60_000, // so that what happens soon happens by waking
+      maxLiveRuns: 10,
+      keepTranscriptsMs: 86_400_000,
+      runKey: Buffer.alloc(32, 1),
+      signal: controller.signal,
+      onLead: (epoch) => epochs.push(epoch),
+      ...options,
+    });
+    const stop = async () => {
+      controller.abort();
+      await ended;
+    };
+    const engine = { epochs, ended, stop };
+    engines.push(engine);
+    return engine;
+  };
+  const leading = (engine: RunningEngine, times = 1) =>
+    eventually("the engine leads", () => engine.epochs.length >= times, 20_000);
+  const insert = async (addressee = "w", prompt = "p"): Promise<string> =>
+    (await test.pool.query("insert into tasks (addressee, prompt) values ($1, $2) returning id", [addressee, prompt]))
+      .rows[0].id;
+  const task = async (id: string) => (await test.pool.query("select * from tasks where id = $1", [id])).rows[0];
+  const completed = (id: string) =>
+    eventually(`task ${id} completes`, async () => ((await task(id))?.status === "completed" ? task(id) : null));
+  const jobOf = (launcher: InstantLauncher, id: string) =>
+    eventually(`task ${id} has a job`, () => [...launcher.jobs.keys()].find((name) => name.includes(id)));
+
+  it("runs a task from INSERT to result, woken by NOTIFY alone", async () => {
+    const engine = start(instantLauncher({ finishAtOnce: true }));
+    await leading(engine);
+    const done = await completed(await insert());
+    assert.equal(done.result.summary, "done");
+    assert.equal(
+      (await test.pool.query("select from runs where finished_at is not null and launched_at is not null")).rowCount,
+      1,
+    );
+  });
+
+  it("runs what was inserted before it started", async () => {
+    const ids = [await insert("a"), await insert("a"), await insert("b")];
+    start(instantLauncher({ finishAtOnce: true }));
+    for (const id of ids) await completed(id);
+  });
+
+  it("never overlaps two tasks of one addressee and keeps their order, while others run beside them", async () => {
+    const launcher = instantLauncher();
+    await leading(start(launcher));
+    const [first, second, other] = [await insert("w"), await insert("w"), await insert("x")];
+    launcher.finish(await jobOf(launcher, other));
+    await completed(other);
+    const job = await jobOf(launcher, first);
+    assert.equal(launcher.launched.length, 2);
+    launcher.finish(job);
+    await completed(first);
+    launcher.finish(await jobOf(launcher, second));
+    await completed(second);
+    assert.deepEqual(
+      launcher.launched.map((spec) => spec.taskId).filter((id) => id !== other),
+      [first, second],
+    );
+  });
+
+  it("stops the job of a task that was rescheduled by hand, then runs it again", async () => {
+    const launcher = instantLauncher();
+    await leading(start(launcher));
+    const id = await insert();
+    const job = await jobOf(launcher, id);
+    await test.pool.query("update tasks set status = 'pending' where id = $1", [id]);
+    await eventually("a second attempt", () => launcher.launched.some((spec) => spec.attempt === 2));
+    assert.deepEqual([...new Set(launcher.stopped)], [job]);
+  });
+
+  it("stops the job of a deleted task and keeps its run", async () => {
+    const launcher = instantLauncher();
+    await leading(start(launcher));
+    const id = await insert();
+    await jobOf(launcher, id);
+    await test.pool.query("delete from tasks where id = $1", [id]);
+    await eventually(
+      "the run ends",
+      async () => (await test.pool.query("select from runs where finished_at is not null")).rowCount,
+    );
+    await eventually("the job is removed", () => launcher.jobs.size === 0);
+  });
+
+  it("a usage limit blocks the credential: nothing starts with it again, no retry storm", async () => {
+    const launcher = instantLauncher();
+    await leading(start(launcher, { pollIntervalMs: 50 }));
+    const id = await insert();
+    const resets = Math.floor(Date.now() / 1000) + 3600;
+    launcher.finish(await jobOf(launcher, id), {
+      success: false,
+      code: "usage_limit",
+      error: "5-hour limit",
+      resets_at: resets,
+    });
+    await eventually(
+      "the credential is blocked",
+      async () => (await test.pool.query("select from credentials where blocked_until > now()")).rowCount,
+    );
+    await insert("someone-else");
+    const blocked = await eventually(
+      "why",
+      async () => (await test.pool.query("select * from why_not_running($1)", [id])).rows[0],
+    );
+    assert.equal(blocked.reason, "credential");
+    assert.equal(launcher.launched.length, 1);
+    await test.pool.query("update credentials set blocked_until = now()"); // the reset
+    await eventually("it resumes by itself", () => launcher.launched.length === 3);
+  });
+
+  it("leaves jobs running when it stops; the next engine adopts and settles them", async () => {
+    const first = instantLauncher();
+    const engine = start(first);
+    await leading(engine);
+    const id = await insert();
+    const job = await jobOf(first, id);
+    await engine.stop();
+    assert.equal(first.stopped.length, 0);
+    const second = instantLauncher({ jobs: first.jobs });
+    await leading(start(second));
+    second.finish(job);
+    await completed(id);
+    assert.equal(second.launched.length, 0);
+  });
+
+  it("launches again what was claimed by an engine that died before it launched", async () => {
+    const id = await insert();
+    const dying = instantLauncher({
+      onLaunch: () => {
+        throw new Error("killed here");
+      },
+    });
+    const engine = start(dying);
+    await eventually("the claim", async () => (await task(id)).status === "running");
+    await engine.stop();
+    const launcher = instantLauncher({ finishAtOnce: true });
+    start(launcher);
+    assert.equal((await completed(id)).result.attempt, 1);
+  });
+
+  it("a job that was deleted by hand is run again", async () => {
+    const launcher = instantLauncher();
+    await leading(start(launcher));
+    const id = await insert();
+    const job = await jobOf(launcher, id);
+    await eventually("marked as launched", async () => (await task(id)).worker_pod);
+    launcher.jobs.delete(job);
+    await test.pool.query("notify myzel");
+    await eventually("a second attempt", () => launcher.launched.some((spec) => spec.attempt === 2));
+    const { rows } = await test.pool.query("select failure_code from runs where attempt = 1");
+    assert.equal(rows[0].failure_code, "job_deleted");
+  });
+
+  it("ends a job of ours that has no live run", async () => {
+    const launcher = instantLauncher();
+    await leading(start(launcher));
+    const id = await insert();
+    await jobOf(launcher, id);
+    await launcher.launch({
+      ...(launcher.launched[0] as (typeof launcher.launched)[0]),
+      jobName: "task-x-1",
+      runId: "00000000-0000-4000-8000-000000000000",
+    });
+    await test.pool.query("notify myzel");
+    await eventually("the orphan is gone", () => !launcher.jobs.has("task-x-1"));
+    assert.equal(launcher.jobs.size, 1);
+  });
+
+  it("waits with a reason while no credential is configured, and starts when one is", async () => {
+    let problem: string | null = "No Claude token: run myzel login.";
+    const launcher = instantLauncher({ problem: () => problem, finishAtOnce: true });
+    await leading(start(launcher));
+    await eventually(
+      "the problem is noted",
+      async () => (await test.pool.query("select from credentials where problem is not null")).rowCount,
+    );
+    const id = await insert();
+    assert.equal(
+      (await test.pool.query("select * from why_not_running($1)", [id])).rows[0].explanation,
+      'Credential "default" cannot be used: No Claude token: run myzel login.',
+    );
+    problem = null;
+    await test.pool.query("notify myzel");
+    await completed(id);
+  });
+
+  it("of two engines one leads; the other takes over when it stops", async () => {
+    const jobs = new Map();
+    const first = start(instantLauncher({ jobs, finishAtOnce: true }));
+    await leading(first);
+    const second = start(instantLauncher({ jobs, finishAtOnce: true }));
+    await completed(await insert());
+    assert.equal(second.epochs.length, 0);
+    await first.stop();
+    await leading(second);
+    assert.ok((second.epochs[0] ?? 0) > (first.epochs[0] ?? 0));
+    await completed(await insert());
+  });
+
+  it("replaces a leader that holds the lock but no longer beats, and the silent one writes no more", async () => {
+    const silent = await test.pool.connect();
+    const login = new (await import("pg")).default.Client({
+      connectionString: test.url("engine"),
+      application_name: "myzel-engine 00000000-0000-4000-8000-000000000000",
+    });
+    login.on("error", () => {}); // it will be terminated
+    await login.connect();
+    await login.query("select pg_try_advisory_lock(1299798577, 1)");
+    const { rows } = await login.query(
+      "select raise_epoch('00000000-0000-4000-8000-000000000000', 'h', 1, '0', 'process', 1, (select key_hash from engine_state)) as epoch",
+    );
+    silent.release();
+    await test.pool.query("update engine_state set beat_at = now() - interval '11 seconds', key_hash = null");
+    const engine = start(instantLauncher({ finishAtOnce: true }));
+    await leading(engine);
+    await assert.rejects(login.query("select 1"));
+    await assert.rejects(test.pool.query("select beat($1)", [rows[0].epoch]), /is over/);
+    await completed(await insert());
+  });
+
+  it("goes on by itself after the database threw out all its sessions", async () => {
+    const engine = start(instantLauncher({ finishAtOnce: true }));
+    await leading(engine);
+    await test.pool.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name like 'myzel-engine %' and datname = current_database()",
+    );
+    const id = await insert();
+    await completed(id);
+    await leading(engine, 2);
+  });
+
+  it("refuses to lead with another run key than the engines before it", async () => {
+    await leading(start(instantLauncher()));
+    await engines[0]?.stop();
+    const other = start(instantLauncher(), { runKey: Buffer.alloc(32, 2) });
+    engines.pop();
+    await assert.rejects(other.ended, /run key is not the one/);
+  });
+});

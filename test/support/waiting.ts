@@ -1,0 +1,17 @@
+/** Waiting for a condition with a deadline, never for a time. */
+import { setTimeout as delay } from "node:timers/promises";
+
+/** Resolves with the first truthy answer. @throws Error naming `what` when `timeoutMs` (default 15 s) have passed */
+export async function eventually<T>(
+  what: string,
+  ask: () => Promise<T> | T,
+  timeoutMs = 15_000,
+): Promise<NonNullable<T>> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer) return answer as NonNullable<T>;
+    if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
+    await delay(20);
+  }
+}
