@@ -9,14 +9,14 @@ import type { Settlement } from "../domain/outcome.ts";
 import type { JobEnd, Observation } from "../launch/launcher.ts";
 import { settleRun, storedReport } from "../store/runs.ts";
 import type { SettleableRun } from "../store/runs.ts";
-import { hasTranscript, keepLog } from "../store/transcripts.ts";
+import { keepLog } from "../store/transcripts.ts";
 import type { Leader } from "./leader.ts";
 
 /** The end of a job's log that is kept where there is no transcript. */
 const KEPT_LOG_CHARS = 1024 * 1024;
 
 export async function settleEnded(leader: Leader, run: SettleableRun, observation: Observation): Promise<void> {
-  if (!(await hasTranscript(leader.database, run.id))) await keepJobLog(leader, run);
+  if (!run.hasTranscript) await keepJobLog(leader, run);
   await settleWithReport(leader, run, observation.end ?? goneEnd("vanished"));
   await leader.launcher.remove(run.jobName);
 }
@@ -30,9 +30,9 @@ export async function settleUnlaunched(leader: Leader, run: SettleableRun): Prom
   await settle(leader, run, settlementOfUnlaunchedStop(run));
 }
 
-/** The report is read again, now that the job has ended: it may have come after the run was read. */
+/** Without a report the database is asked once more, now that the job has ended: it may have come after the run was read. */
 async function settleWithReport(leader: Leader, run: SettleableRun, end: JobEnd): Promise<void> {
-  const report = await storedReport(leader.database, run.id);
+  const report = run.report ?? (await storedReport(leader.database, run.id));
   await settle(leader, run, settlementOf({ ...run, report }, end, new Date(), Math.random()));
 }
 

@@ -15,7 +15,9 @@ const NUMERIC_OID = 1700;
 /** Our counts and costs are far below 2^53: plain numbers are safe and what JSON wants. */
 const types: pg.CustomTypesConfig = {
   getTypeParser: ((oid: number, format?: "text" | "binary") =>
-    oid === BIGINT_OID || oid === NUMERIC_OID ? Number : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
+    oid === BIGINT_OID || oid === NUMERIC_OID
+      ? Number
+      : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 };
 
 export interface ConnectionOptions {
@@ -54,7 +56,9 @@ function clientConfig(options: ConnectionOptions): pg.ClientConfig {
 /** A pool and Kysely on it. Nothing is connected yet. */
 export function openDatabase(options: ConnectionOptions): Database {
   const pool = new pg.Pool({ ...clientConfig(options), max: options.max });
+  // A connection that is lost fails its query, or is made anew by the next one.
   pool.on("error", (error) => options.onLost?.(error));
+  pool.on("connect", (client) => client.on("error", () => undefined));
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
   return { db, pool, close: () => db.destroy() };
 }

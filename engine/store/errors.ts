@@ -32,7 +32,8 @@ const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT|EHOST|ENET|ENOENT|E
 /** SQLSTATEs: connection exceptions, the server is starting up or shutting down, too many connections. */
 const UNREACHABLE_STATES = /^(08...|57P0[1-5]|53300)$/;
 /** What pg says without a code when a connection ends under a query or cannot be had in time. */
-const PG_CONNECTION_MESSAGES = /connection terminated|connection error|timeout exceeded|query read timeout|client has encountered/i;
+const PG_CONNECTION_MESSAGES =
+  /connection terminated|connection error|timeout exceeded|query read timeout|client has encountered/i;
 
 /** Checks and foreign keys that guard bad input: the server's message is a sentence already. */
 const INPUT_STATES = /^(23...|22...)$/;
@@ -45,9 +46,12 @@ export function typedError(error: unknown): unknown {
   if (code === "MZ001") return new StaleEpochError(message, cause);
   if (code === "MZ002" || code === "MZ004") return new RefusedError(message, cause);
   if (code === "MZ005") return new NotFoundError(message, cause);
-  if (code !== undefined && INPUT_STATES.test(code)) return new RefusedError(`The database refused it: ${message}.`, cause);
+  if (code !== undefined && INPUT_STATES.test(code))
+    return new RefusedError(`The database refused it: ${message}.`, cause);
   if (code === "42501") return new RefusedError(`This login may not do that: ${message}.`, cause);
-  if (code === undefined ? PG_CONNECTION_MESSAGES.test(message) : SOCKET_CODES.test(code) || UNREACHABLE_STATES.test(code)) {
+  if (
+    code === undefined ? PG_CONNECTION_MESSAGES.test(message) : SOCKET_CODES.test(code) || UNREACHABLE_STATES.test(code)
+  ) {
     return new DatabaseUnreachableError(`The database cannot be reached: ${reasonOf(error)}`, cause);
   }
   return error;

@@ -38,9 +38,7 @@ export async function tryToLead(session: pg.Client, candidate: Candidate): Promi
     session.query<{ locked: boolean }>("select pg_try_advisory_lock($1, $2) as locked", [LOCK_CLASS, LEADER_LOCK]),
   );
   if (locked.rows[0]?.locked !== true) {
-    await asking(
-      session.query("select terminate_silent_engine(make_interval(secs => $1))", [SILENT_AFTER_SECONDS]),
-    );
+    await asking(session.query("select terminate_silent_engine(make_interval(secs => $1))", [SILENT_AFTER_SECONDS]));
     return null;
   }
   const raised = await asking(

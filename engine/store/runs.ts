@@ -66,6 +66,8 @@ export interface SettleableRun extends LiveRun {
   retries: number;
   stopReason: string | null;
   report: Report | null;
+  /** publish has stored one. */
+  hasTranscript: boolean;
 }
 
 /** All live runs. */
@@ -73,7 +75,10 @@ export async function liveRuns(database: Database): Promise<SettleableRun[]> {
   const rows = await asking(
     database.db
       .selectFrom("runs")
-      .select([
+      .select((run) => [
+        run
+          .exists(run.selectFrom("run_transcripts").select("run_id").whereRef("run_id", "=", "runs.id"))
+          .as("has_transcript"),
         "id",
         "task_id",
         "addressee",
@@ -103,6 +108,7 @@ export async function liveRuns(database: Database): Promise<SettleableRun[]> {
     stopRequested: row.stop_requested_at !== null,
     stopReason: row.stop_requested_at === null ? null : row.stop_reason,
     report: row.report as unknown as Report | null,
+    hasTranscript: Boolean(row.has_transcript),
   }));
 }
 
@@ -117,9 +123,7 @@ export async function stillLive(database: Database, runIds: readonly string[]): 
 
 /** The report that publish stored for a run that is still live. */
 export async function storedReport(database: Database, runId: string): Promise<Report | null> {
-  const row = await asking(
-    database.db.selectFrom("runs").select("report").where("id", "=", runId).executeTakeFirst(),
-  );
+  const row = await asking(database.db.selectFrom("runs").select("report").where("id", "=", runId).executeTakeFirst());
   return (row?.report ?? null) as unknown as Report | null;
 }
 

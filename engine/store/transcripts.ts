@@ -4,7 +4,7 @@ import { sql } from "kysely";
 import { asking } from "./connection.ts";
 import type { Database } from "./connection.ts";
 
-/** Stores the job's log where publish stored no transcript. The lines become JSON lines of type `log`. */
+/** Stores the job's log, unless publish stored a transcript. The lines become JSON lines of type `log`. */
 export async function keepLog(database: Database, runId: string, log: string): Promise<void> {
   const lines = log
     .split("\n")
@@ -21,21 +21,16 @@ export async function keepLog(database: Database, runId: string, log: string): P
   );
 }
 
-/** Whether publish stored one. */
-export async function hasTranscript(database: Database, runId: string): Promise<boolean> {
-  const row = await asking(
-    database.db.selectFrom("run_transcripts").select("run_id").where("run_id", "=", runId).executeTakeFirst(),
-  );
-  return row !== undefined;
-}
-
 /** The lines of a run's transcript; null where there is none (yet, or pruned). */
 export async function transcriptLines(database: Database, runId: string): Promise<string[] | null> {
   const row = await asking(
     database.db.selectFrom("run_transcripts").select("content").where("run_id", "=", runId).executeTakeFirst(),
   );
   if (row === undefined) return null;
-  return gunzipSync(row.content).toString("utf8").split("\n").filter((line) => line !== "");
+  return gunzipSync(row.content)
+    .toString("utf8")
+    .split("\n")
+    .filter((line) => line !== "");
 }
 
 /** Deletes up to `limit` transcripts older than this; returns how many. Batches keep locks short. */

@@ -6,6 +6,8 @@ declare
   v_task_id uuid;
 begin
   perform hold_epoch(p_epoch);
+  -- Nothing is lost with it: a job that is not marked is found and marked again.
+  perform set_config('synchronous_commit', 'off', true);
   select task_id into v_task_id from runs where id = p_run_id;
   perform from tasks where id = v_task_id for update;
   update runs set launched_at = coalesce(launched_at, myzel_now()), pod_name = coalesce(p_pod_name, pod_name)

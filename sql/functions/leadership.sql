@@ -42,6 +42,7 @@ create or replace function beat(p_epoch bigint) returns void
   language plpgsql as $$
 begin
   perform hold_epoch(p_epoch);
+  perform set_config('synchronous_commit', 'off', true);
   update engine_state set beat_at = myzel_now();
 end $$;
 

@@ -1,0 +1,54 @@
+/** Steering for people: calls of sql/functions/people.sql and why_not_running.sql. */
+import { sql } from "kysely";
+import { asking } from "./connection.ts";
+import type { Database } from "./connection.ts";
+import type { TaskRow } from "./tasks.ts";
+
+/** Why a task is where it is: a code and a sentence. */
+export interface Why {
+  reason: string;
+  explanation: string;
+}
+
+/** Runs a task again; `note` is added to the end of its prompt. @throws RefusedError, NotFoundError */
+export async function rescheduleTask(database: Database, id: string, note: string | undefined): Promise<TaskRow> {
+  return await oneTask(sql<TaskRow>`select * from reschedule(${id}, ${note ?? null})`.execute(database.db), id);
+}
+
+/** Stops or cancels; `before` is the status it had. @throws NotFoundError */
+export async function stopTask(
+  database: Database,
+  id: string,
+  reason: string | undefined,
+): Promise<{ task: TaskRow; before: string }> {
+  const before = await asking(database.db.selectFrom("tasks").select("status").where("id", "=", id).executeTakeFirst());
+  const task = await oneTask(sql<TaskRow>`select * from stop(${id}, ${reason ?? null})`.execute(database.db), id);
+  return { task, before: before?.status ?? task.status };
+}
+
+/** What it waits for; null for an unknown id. */
+export async function whyNotRunning(database: Database, id: string): Promise<Why | null> {
+  const result = await asking(sql<Why>`select reason, explanation from why_not_running(${id})`.execute(database.db));
+  return result.rows[0] ?? null;
+}
+
+/** Lets nothing start: of one addressee, or nothing at all. What runs goes on. */
+export async function pauseDispatch(database: Database, addressee: string | undefined): Promise<void> {
+  await asking(sql`select pause(${addressee ?? null})`.execute(database.db));
+}
+
+/** Takes a pause back. */
+export async function resumeDispatch(database: Database, addressee: string | undefined): Promise<void> {
+  await asking(sql`select resume(${addressee ?? null})`.execute(database.db));
+}
+
+/** Wakes the engine, so that it looks again at what lies outside of the database, such as a stored login. */
+export async function wakeEngine(database: Database): Promise<void> {
+  await asking(sql`notify myzel`.execute(database.db));
+}
+
+async function oneTask(query: Promise<{ rows: TaskRow[] }>, id: string): Promise<TaskRow> {
+  const [task] = (await asking(query)).rows;
+  if (task === undefined) throw new Error(`no row came back for task ${id}`);
+  return task;
+}

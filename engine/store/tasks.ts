@@ -1,0 +1,84 @@
+/** Tasks as people list and file them. */
+import { sql } from "kysely";
+import type { Selectable } from "kysely";
+import { asking } from "./connection.ts";
+import type { Database } from "./connection.ts";
+import type { Tasks } from "./database.ts";
+
+export type TaskRow = Selectable<Tasks>;
+
+/** Arguments of the SQL function `enqueue`, by its names; what is left out keeps the function's default. */
+export interface NewTask {
+  addressee: string;
+  prompt: string;
+  repo_url?: string | undefined;
+  branch?: string | undefined;
+  base_branch?: string | undefined;
+  created_by?: string | undefined;
+  profile?: string | undefined;
+  model?: string | undefined;
+  effort?: string | undefined;
+  idempotency_key?: string | undefined;
+  kind?: string | undefined;
+}
+
+export interface TaskFilter {
+  status?: string | undefined;
+  addressee?: string | undefined;
+  /** Undefined: all. */
+  limit?: number | undefined;
+}
+
+/** Newest first. */
+export async function listTasks(database: Database, filter: TaskFilter): Promise<TaskRow[]> {
+  let query = database.db.selectFrom("tasks").selectAll().orderBy("created_at", "desc").orderBy("id", "desc");
+  if (filter.status !== undefined) query = query.where("status", "=", filter.status);
+  if (filter.addressee !== undefined) query = query.where("addressee", "=", filter.addressee);
+  if (filter.limit !== undefined) query = query.limit(filter.limit);
+  return await asking(query.execute());
+}
+
+/**
+ * Files a task; `isNew` is false where the idempotency key had made it before.
+ * @throws RefusedError, NotFoundError (profile)
+ */
+export async function enqueueTask(database: Database, task: NewTask): Promise<{ task: TaskRow; isNew: boolean }> {
+  const known = await taskOfKey(database, task.idempotency_key);
+  const filed = await asking(callEnqueue(task).execute(database.db));
+  return { task: onlyRow(filed.rows), isNew: known === null || known !== filed.rows[0]?.id };
+}
+
+/** The row that `enqueueTask` would make, judged by the database; nothing is stored. @throws as `enqueueTask` */
+export async function rehearseEnqueue(database: Database, task: NewTask): Promise<TaskRow> {
+  let row: TaskRow | undefined;
+  const rollback = new Error("rehearsal");
+  await asking(
+    database.db.transaction().execute(async (transaction) => {
+      row = onlyRow((await callEnqueue(task).execute(transaction)).rows);
+      throw rollback;
+    }),
+  ).catch((error: unknown) => {
+    if (error !== rollback) throw error;
+  });
+  return onlyRow(row === undefined ? [] : [row]);
+}
+
+function callEnqueue(task: NewTask) {
+  const given = Object.entries(task).filter(([, value]) => value !== undefined);
+  const named = given.map(([name, value]) => sql`${sql.ref(name)} => ${value}`);
+  return sql<TaskRow>`select * from enqueue(${sql.join(named)})`;
+}
+
+async function taskOfKey(database: Database, key: string | undefined): Promise<string | null> {
+  if (key === undefined) return null;
+  const row = await asking(
+    database.db.selectFrom("task_options").select("task_id").where("idempotency_key", "=", key).executeTakeFirst(),
+  );
+  return row?.task_id ?? null;
+}
+
+function onlyRow(rows: readonly TaskRow[]): TaskRow {
+  const [row] = rows;
+  if (row === undefined) throw new Error("enqueue returned no row");
+  return row;
+}
