@@ -75,7 +75,7 @@ async function demo(): Promise<void> {
   say(`\nThe row's result:\n\n${JSON.stringify(task.result, null, 2)}`);
   say(`\nThe remote's branch "hello":\n`);
   say(git(remote, "log", "--stat", "--format=commit %H%nAuthor: %an <%ae>%n%n    %s%n", "main..hello"));
-  if (task.result.success !== true) throw new Error("the task did not succeed");
+  if (task.result["success"] !== true) throw new Error("the task did not succeed");
   say("\nThe model was scripted; database, engine, launcher, git and the Claude Code CLI were real.");
   say("With an account: claude setup-token, then bin/myzel login, then npm start.");
 }

@@ -97,6 +97,7 @@ export async function startSpine(script: Script, options: { claudeToken?: string
         HOME: process.env["HOME"],
         DATABASE_URL: test.url("engine"),
         MYZEL_POD_DATABASE_URL: test.url("pod"),
+        MYZEL_ROLE_PREFIX: test.rolePrefix,
         MYZEL_DATA_DIR: dataDir,
         MYZEL_LAUNCHER: "process",
         MYZEL_MODEL_BASE_URL: model.url,
