@@ -116,7 +116,7 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
   const log = options.log.child({ epoch });
   const leader: Leader = {
     epoch,
-    host: options.launcher.ownsHost(null) ? null : hostname(),
+    host: options.launcher.host,
     database,
     session,
     launcher: options.launcher,

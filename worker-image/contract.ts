@@ -128,6 +128,16 @@ export interface Brief {
   announced: Report | null;
 }
 
+/** `checkout.json`: where this attempt starts from. */
+export interface CheckoutRecord {
+  /** The commit that an earlier attempt announced is on the remote: the agent is skipped. */
+  already_published: boolean;
+  /** Null where there is no repository. */
+  branch: string | null;
+  /** The commit that the branch started from; null in an empty repository and where there is none. */
+  start_sha: string | null;
+}
+
 /** The end of the agent phase, in its own words. */
 export interface Outcome {
   success: boolean;
@@ -190,14 +200,18 @@ export interface Report extends Outcome {
  * | `MYZEL_BOUND_TO` | checkout, publish | the pod (or process) this run binds to |
  * | `MYZEL_GIT_USERNAME`, `MYZEL_GIT_PASSWORD` | checkout, publish | HTTPS credential, offered to the brief's remote only |
  * | `GIT_SSH_COMMAND` | checkout, publish | transport for SSH remotes, used as it is |
- * | `MYZEL_REPO_MIRROR` | checkout | path of a bare mirror to borrow objects from while cloning; may be unset |
- * | `MYZEL_CLONE_DEPTH` | checkout | shallow clone of so many commits; unset: whole |
+ * | `MYZEL_GIT_INSTEAD_OF` | checkout, publish | `<address>=<other>`: git uses the other address in place of the brief's; may be unset |
+ * | `MYZEL_REPO_MIRROR` | checkout, publish | path of a bare mirror to borrow objects from while cloning; may be unset |
+ * | `MYZEL_CLONE_DEPTH` | checkout, publish | shallow clone of so many commits; unset: whole |
  * | `MYZEL_PRIVATE_DIR` | publish | an empty directory the agent never had access to, for publish's own repository |
  * | `MYZEL_SPOOL_DIR` | publish | where a report is left that the database could not take |
  * | `CLAUDE_CODE_OAUTH_TOKEN` | agent; publish for masking | the Claude token |
  * | `MYZEL_CLAUDE_DIR` | agent; publish for masking | a mounted `~/.claude` with a login, instead of the token |
  * | `MYZEL_CLAUDE_PATH` | agent | the CLI; default `claude` on the PATH |
  * | `MYZEL_MODEL_BASE_URL` | agent | another model endpoint; the only one accepted where it is set |
- * | `PATH`, `LANG`, `TZ` | all | as their names say |
+ * | `MYZEL_GIT_INSTEAD_OF` | checkout, publish | `<from>=<to>`, split at the last `=`: remotes that begin with `from` are reached at `to`; may be unset |
+ * | `MYZEL_RUN_MARK` | all | the run's id: by it a launcher without users of its own finds every process of the run |
+ * | `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, `GIT_SSL_CAINFO` | checkout, publish | as git knows them; may be unset |
+ * | `PATH`, `LANG`, `TZ`, `HOME`, `TMPDIR` | all | as their names say |
  */
 export type PhaseEnvironment = Record<string, string>;

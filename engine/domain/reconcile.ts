@@ -33,8 +33,8 @@ export interface World<Run extends LiveRun> {
   observations: readonly Observation[];
   /** Runs that this engine is launching right now: their job may appear at any moment. */
   launching: ReadonlySet<string>;
-  /** Whether this engine's launcher may judge runs of that host. */
-  ownsHost: (host: string | null) => boolean;
+  /** The launcher's: runs of another host are not judged here. */
+  host: string | null;
 }
 
 /** The actions that bring both worlds together, in no particular order; each may be repeated without harm. */
@@ -43,7 +43,7 @@ export function planReconcile<Run extends LiveRun>(world: World<Run>): Action<Ru
   const live = new Set(world.runs.map((run) => run.id));
   const actions: Action<Run>[] = [];
   for (const run of world.runs) {
-    if (!world.ownsHost(run.host)) continue;
+    if (run.host !== world.host) continue;
     const observation = seen.get(run.id);
     if (observation === undefined) {
       if (world.launching.has(run.id)) continue;

@@ -47,8 +47,8 @@ export interface LaunchSpec {
 export interface Launcher {
   readonly name: LauncherName;
 
-  /** Whether this launcher may judge a run that was launched on `host` (null: the launcher does not bind to hosts). */
-  ownsHost(host: string | null): boolean;
+  /** Where its runs live and die, so that only an engine there may call them gone; null: any engine may. */
+  readonly host: string | null;
 
   /** Why runs with this credential cannot start here: a sentence that says what to do; null if they can. Reads no secret into the result. */
   credentialProblem(credential: CredentialSource): Promise<string | null>;

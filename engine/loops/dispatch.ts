@@ -19,17 +19,20 @@ const OPEN_INSERTER_POLL_MS = 100;
 /** @param onClaimed called when there is something to launch */
 export function dispatchTick(leader: Leader, onClaimed: () => void): Tick {
   let asleep = false;
+  // Made while nothing waits for them: they would cost a claim a millisecond.
+  let tickets = makeTickets(leader.runKey, BATCH);
 
   const claim = async (): Promise<Claimed> => {
     const claimed = await claimRuns(leader.database, {
       epoch: leader.epoch,
       launcher: leader.launcher.name,
       host: leader.host,
-      tickets: makeTickets(leader.runKey, BATCH),
+      tickets,
     });
     if (claimed.claimed > 0) {
       leader.log.debug({ claimed: claimed.claimed }, "claimed tasks");
       onClaimed();
+      tickets = makeTickets(leader.runKey, BATCH);
     }
     return claimed;
   };

@@ -26,7 +26,7 @@ export function reconcileTick(leader: Leader): Tick {
       runs,
       observations,
       launching: leader.launching,
-      ownsHost: (host) => leader.launcher.ownsHost(host),
+      host: leader.launcher.host,
     });
     const failed = await Promise.all(actions.map((action) => carryOut(leader, action)));
     return failed.includes(true) ? RETRY_MS : FULL_LOOK_MS;

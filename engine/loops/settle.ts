@@ -7,7 +7,7 @@
 import { settlementOf, settlementOfUnlaunchedStop } from "../domain/outcome.ts";
 import type { Settlement } from "../domain/outcome.ts";
 import type { JobEnd, Observation } from "../launch/launcher.ts";
-import { settleRun, storedReport } from "../store/runs.ts";
+import { markLaunched, settleRun, storedReport } from "../store/runs.ts";
 import type { SettleableRun } from "../store/runs.ts";
 import { keepLog } from "../store/transcripts.ts";
 import type { Leader } from "./leader.ts";
@@ -16,6 +16,8 @@ import type { Leader } from "./leader.ts";
 const KEPT_LOG_CHARS = 1024 * 1024;
 
 export async function settleEnded(leader: Leader, run: SettleableRun, observation: Observation): Promise<void> {
+  // A job may end before its launch could be noted.
+  if (!run.launched) await markLaunched(leader.database, leader.epoch, run.id, observation.podName);
   if (!run.hasTranscript) await keepJobLog(leader, run);
   await settleWithReport(leader, run, observation.end ?? goneEnd("vanished"));
   await leader.launcher.remove(run.jobName);

@@ -71,7 +71,7 @@ export function instantLauncher(options: InstantLauncherOptions = {}): InstantLa
     launched,
     stopped,
     finish,
-    ownsHost: (host) => host === hostname(),
+    host: hostname(),
     credentialProblem: async () => options.problem?.() ?? null,
     launch: async (spec) => {
       options.onLaunch?.(spec);

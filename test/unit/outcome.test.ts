@@ -9,21 +9,53 @@ import { blockedUntil, retryPauseSeconds } from "../../engine/domain/retry.ts";
 
 const NOW = new Date("2026-01-01T00:00:00Z");
 const report: Report = {
-  success: true, code: null, error: null, summary: "done", logs: null, cost_usd: 1, turns: 2, input_tokens: 3, output_tokens: 4,
-  cache_read_tokens: 5, cache_creation_tokens: 6, session_id: "s", model: "m", resets_at: null, checks: null, branch: "b",
-  commit_sha: "c", files_changed: ["f"], pull_request_url: null, tasks: [],
+  success: true,
+  code: null,
+  error: null,
+  summary: "done",
+  logs: null,
+  cost_usd: 1,
+  turns: 2,
+  input_tokens: 3,
+  output_tokens: 4,
+  cache_read_tokens: 5,
+  cache_creation_tokens: 6,
+  session_id: "s",
+  model: "m",
+  resets_at: null,
+  checks: null,
+  branch: "b",
+  commit_sha: "c",
+  files_changed: ["f"],
+  pull_request_url: null,
+  tasks: [],
 };
 const run = { retries: 0, stopReason: null, report: null };
-const end: JobEnd = { phases: [], deadlineExceeded: false, stopped: false, outOfMemory: false, gone: null, spooledReport: null, logTail: "tail" };
+const end: JobEnd = {
+  phases: [],
+  deadlineExceeded: false,
+  stopped: false,
+  outOfMemory: false,
+  gone: null,
+  spooledReport: null,
+  logTail: "tail",
+};
 const phase = (name: PhaseEnd["phase"], exitCode: number | null, message: string | null = null): JobEnd => ({
   ...end,
   phases: [{ phase: name, exitCode, signal: exitCode === null ? "SIGKILL" : null, message }],
 });
-const codeOf = (seen: JobEnd, of: Partial<typeof run> = {}) => settlementOf({ ...run, ...of }, seen, NOW, 0).failure_code;
+const codeOf = (seen: JobEnd, of: Partial<typeof run> = {}) =>
+  settlementOf({ ...run, ...of }, seen, NOW, 0).failure_code;
 
 describe("what an ended job comes to", () => {
   it("a stored report decides, whatever became of the job", () => {
-    for (const seen of [end, { ...end, gone: "vanished" as const }, { ...end, stopped: true }, phase("publish", 1), { ...end, deadlineExceeded: true }]) {
+    for (const seen of [
+      end,
+      { ...end, gone: "vanished" as const },
+      { ...end, stopped: true },
+      phase("publish", 1),
+      { ...end, deadlineExceeded: true },
+    ]) {
       const settled = settlementOf({ ...run, report }, seen, NOW, 0);
       assert.deepEqual([settled.success, settled.action, settled.commit_sha], [true, "complete", "c"]);
     }
@@ -64,8 +96,16 @@ describe("what an ended job comes to", () => {
   }
 
   it("the phase's own sentence is the error, and the log's end is kept", () => {
-    const settled = settlementOf(run, { ...phase("agent", EXIT.costGuard, "ANTHROPIC_API_KEY is set."), logTail: "tail" }, NOW, 0);
-    assert.deepEqual([settled.error, settled.logs, settled.exit_code], ["ANTHROPIC_API_KEY is set.", "tail", EXIT.costGuard]);
+    const settled = settlementOf(
+      run,
+      { ...phase("agent", EXIT.costGuard, "ANTHROPIC_API_KEY is set."), logTail: "tail" },
+      NOW,
+      0,
+    );
+    assert.deepEqual(
+      [settled.error, settled.logs, settled.exit_code],
+      ["ANTHROPIC_API_KEY is set.", "tail", EXIT.costGuard],
+    );
   });
 });
 
@@ -73,7 +113,10 @@ describe("what follows of a failure", () => {
   it("infrastructure repeats with growing pauses, the first within 5 seconds, up to a limit", () => {
     const pauses = [0, 1, 2, 3, 4, 5].map((retries) => retryPauseSeconds(retries, 0));
     assert.ok((pauses[0] ?? 99) <= 5);
-    assert.deepEqual(pauses.slice(0, 5), pauses.slice(0, 5).toSorted((a, b) => (a ?? 0) - (b ?? 0)));
+    assert.deepEqual(
+      pauses.slice(0, 5),
+      pauses.slice(0, 5).toSorted((a, b) => (a ?? 0) - (b ?? 0)),
+    );
     assert.equal(pauses[5], null);
     const lost = { ...end, gone: "vanished" as const };
     assert.equal(settlementOf(run, lost, NOW, 0).action, "requeue");
@@ -84,8 +127,16 @@ describe("what follows of a failure", () => {
 
   it("a usage limit puts the task back and blocks the credential until a little after the stated reset", () => {
     const resets = NOW.getTime() / 1000 + 3600;
-    const limited = settlementOf({ ...run, report: { ...report, success: false, code: "usage_limit", error: "5-hour limit", resets_at: resets } }, end, NOW, 0.5);
-    assert.deepEqual([limited.action, limited.retry_after_seconds, limited.blocked_reason], ["requeue", 0, "5-hour limit"]);
+    const limited = settlementOf(
+      { ...run, report: { ...report, success: false, code: "usage_limit", error: "5-hour limit", resets_at: resets } },
+      end,
+      NOW,
+      0.5,
+    );
+    assert.deepEqual(
+      [limited.action, limited.retry_after_seconds, limited.blocked_reason],
+      ["requeue", 0, "5-hour limit"],
+    );
     const until = new Date(limited.blocked_until ?? 0).getTime() / 1000;
     assert.ok(until > resets && until < resets + 60);
   });

@@ -7,13 +7,14 @@ import type { LiveRun } from "../../engine/domain/reconcile.ts";
 const run: LiveRun = { id: "r", jobName: "j", host: "here", podName: "p", launched: true, stopRequested: false };
 const job: Observation = { runId: "r", jobName: "j", podName: "p", state: "running", phase: "agent", end: null };
 const plan = (runs: LiveRun[], observations: Observation[], launching: string[] = []) =>
-  planReconcile({ runs, observations, launching: new Set(launching), ownsHost: (host) => host === "here" }).map((action) => action.kind);
+  planReconcile({ runs, observations, launching: new Set(launching), host: "here" }).map((action) => action.kind);
 
 describe("the plan that brings runs and jobs together", () => {
   it("does nothing where both agree", () => assert.deepEqual(plan([run], [job]), []));
   it("settles an ended job", () => assert.deepEqual(plan([run], [{ ...job, state: "ended" }]), ["settle"]));
   it("settles a run whose job is gone", () => assert.deepEqual(plan([run], []), ["settle_missing"]));
-  it("leaves a run without a job to the launch loop", () => assert.deepEqual(plan([{ ...run, launched: false }], []), []));
+  it("leaves a run without a job to the launch loop", () =>
+    assert.deepEqual(plan([{ ...run, launched: false }], []), []));
   it("settles a run that was stopped before it had a job, unless it is being launched", () => {
     const stopped = { ...run, launched: false, stopRequested: true };
     assert.deepEqual(plan([stopped], []), ["settle_unlaunched"]);

@@ -1,0 +1,283 @@
+/**
+ * The course of one run inside its supervisor: take the run, checkout, agent, publish, write the end.
+ *
+ * A phase starts only when nothing of the one before is alive. A phase that does not exit with 0 is the
+ * last one.
+ */
+import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { loginSecrets } from "../../../worker-image/claude-secrets.ts";
+import { PHASES, WORKSPACE, type Phase } from "../../../worker-image/contract.ts";
+import type { JobEnd, PhaseEnd } from "../launcher.ts";
+import { openControlSocket, takeRun, type ControlSocket, type SupervisorState } from "./control-socket.ts";
+import { endProcesses, type RunProcesses } from "./end-processes.ts";
+import { findGitLogin } from "./git-login.ts";
+import { openGitRelay } from "./git-relay.ts";
+import { fileUrl, parseRemote } from "./git-remote.ts";
+import { fillMirror } from "./mirror.ts";
+import { networkVariables, phaseEnvironment, type PhaseFacts } from "./phase-environment.ts";
+import { runPhase } from "./phase-process.ts";
+import { removeTree } from "./remove-tree.ts";
+import { jobEnd, RUN_FILES, writeJson } from "./run-directory.ts";
+import type { RunRecord, RunSecrets, SupervisorRecord } from "./run-directory.ts";
+import { createRunEnding, type EndingCause, type RunEnding } from "./run-ending.ts";
+import { openRunLog, type RunLog } from "./run-log.ts";
+
+/** Enough for an end with three messages and its log. */
+const RESERVE_BYTES = 65_536;
+
+const LOG_TAIL_BYTES = 8_192;
+
+const RETRY_MS = 1_000;
+
+/** The files of `~/.claude` that make a login; nothing else of it concerns a run. */
+const LOGIN_FILES = [".credentials.json", ".claude.json"];
+
+export interface RunToSupervise {
+  directory: string;
+  record: RunRecord;
+  secrets: RunSecrets;
+  supervisor: SupervisorRecord;
+  directoryIsThere: () => boolean;
+  /** Called once the run is sure to go on without the engine. */
+  ready: () => void;
+}
+
+interface LiveRun extends RunToSupervise {
+  ending: RunEnding;
+  control: ControlSocket;
+  log: RunLog;
+  facts: PhaseFacts;
+  processes: Omit<RunProcesses, "sessions">;
+}
+
+/**
+ * Runs the run. Returns when nothing of it is alive and its end is stored (or its directory is gone).
+ * @throws RunIsTaken
+ */
+export async function superviseRun(run: RunToSupervise): Promise<void> {
+  const ending = createRunEnding(run.record.deadlineSeconds, run.directoryIsThere);
+  let stopReason = "";
+  await takeRun(run.record.runId);
+  writeJson(RUN_FILES.supervisor, run.supervisor);
+  const control = await openControlSocket(stateOf(run, "starting", null), (reason) => {
+    stopReason = reason;
+    ending.end("stopped");
+  });
+  run.ready();
+  setSpaceAside();
+
+  const live = await prepare(run, ending, control);
+  const ended = await runPhases(live);
+  control.publish(stateOf(run, "ending", null));
+  await endProcesses({ ...live.processes, sessions: [] });
+  rmSync(RUN_FILES.claude, { recursive: true, force: true });
+  const cause = ending.cause();
+  if (cause !== null) live.log.note(farewell(cause, stopReason));
+  live.log.close();
+  if (cause !== "deleted") await storeEnd(endOf(ended, cause, live.log), run.directoryIsThere);
+}
+
+/** What has to be known and made before the first phase. */
+async function prepare(run: RunToSupervise, ending: RunEnding, control: ControlSocket): Promise<LiveRun> {
+  const { directory, record, secrets } = run;
+  const remote = parseRemote(secrets.repoUrl);
+  const gitLogin = await findGitLogin(remote, process.env, ending.signal);
+  const claude = secrets.claude;
+  if (claude !== null && "directory" in claude) copyLogin(claude.directory, record.uid);
+  return {
+    ...run,
+    ending,
+    control,
+    log: openRunLog(RUN_FILES.log, secretValues(secrets, gitLogin)),
+    facts: {
+      directory,
+      record,
+      podName: run.supervisor.podName,
+      token: secrets.token,
+      databaseUrl: secrets.databaseUrl,
+      gitLogin,
+      relay: needsRelay(run),
+      relayedUrl: record.uid === null ? null : relayedUrl(secrets.repoUrl),
+      network: networkVariables(process.env),
+      claude,
+      mirrorIsReady: record.mirror !== null && existsSync(record.mirror.path),
+    },
+    processes: { runId: record.runId, directory, uid: record.uid, sinceTicks: run.supervisor.startTicks },
+  };
+}
+
+async function runPhases(run: LiveRun): Promise<{ phases: PhaseEnd[]; outOfMemory: boolean }> {
+  const phases: PhaseEnd[] = [];
+  for (const phase of PHASES) {
+    if (run.ending.signal.aborted) break;
+    const { outOfMemory, ...end } = await runOnePhase(phase, run).catch((error: Error) =>
+      notStarted(phase, run, error),
+    );
+    phases.push(end);
+    if (end.exitCode !== 0) return { phases, outOfMemory };
+    if (phase === "checkout") await keepMirror(run);
+  }
+  return { phases, outOfMemory: false };
+}
+
+async function runOnePhase(phase: Phase, run: LiveRun): ReturnType<typeof runPhase> {
+  const { record, directory, facts, log, ending } = run;
+  if (phase === "publish") await makePublishDirectories(record.uid);
+  run.control.publish(stateOf(run, "running", phase));
+  log.note(`${phase} begins`);
+  const closeRelay = phase !== "agent" && facts.relay ? await openRelay(phase, run) : null;
+  try {
+    return await runPhase({
+      phase,
+      directory,
+      record,
+      environment: phaseEnvironment(phase, facts),
+      // The mirror's group, so that checkout may read it and no agent ever can.
+      gid: phase === "checkout" && facts.mirrorIsReady ? (record.mirror?.gid ?? null) : null,
+      log,
+      processes: run.processes,
+      signal: ending.signal,
+      mayFinish: () => ending.cause() === "stopped" || ending.cause() === "terminated",
+    });
+  } finally {
+    await closeRelay?.();
+  }
+}
+
+/** What had to be made for the phase could not be made: a full disk, most likely. */
+function notStarted(phase: Phase, { log }: LiveRun, error: Error): Awaited<ReturnType<typeof runPhase>> {
+  const message = log.masker.text(`The phase ${phase} could not be started: ${error.message}`);
+  log.note(message);
+  return { phase, exitCode: null, signal: null, message, outOfMemory: false };
+}
+
+/** SSH remotes always, for the keys stay here; file remotes where the run's user is another than theirs. */
+function needsRelay({ secrets, record }: RunToSupervise): boolean {
+  const { kind } = parseRemote(secrets.repoUrl);
+  return kind === "ssh" || (kind === "file" && record.uid !== null);
+}
+
+/** The address of a file remote as git is told it; null for every other. */
+function relayedUrl(repoUrl: string | null): string | null {
+  if (repoUrl === null || parseRemote(repoUrl).kind !== "file") return null;
+  return repoUrl.startsWith("/") ? fileUrl(repoUrl) : repoUrl;
+}
+
+async function openRelay(phase: Phase, { secrets, record }: LiveRun): Promise<(() => Promise<void>) | null> {
+  const remote = parseRemote(secrets.repoUrl);
+  if (remote.kind !== "ssh" && remote.kind !== "file") return null;
+  return openGitRelay({ remote, mayPush: phase === "publish", record, environment: process.env });
+}
+
+async function keepMirror({ record, directory, ending, log }: LiveRun): Promise<void> {
+  if (record.mirror === null) return;
+  const problem = await fillMirror(record.mirror, join(directory, RUN_FILES.work, WORKSPACE.repo), ending.signal);
+  if (problem !== null) log.note(problem);
+}
+
+/** Made when the agent is dead, and anew, so that nothing of the agent's lies in them. */
+async function makePublishDirectories(uid: number | null): Promise<void> {
+  for (const name of [RUN_FILES.private, RUN_FILES.publishHome, RUN_FILES.spool]) {
+    await removeTree(name);
+    mkdirSync(name, { mode: 0o700 });
+    if (uid !== null) chownSync(name, uid, uid);
+  }
+}
+
+/** The run's user may read the login but not change it, for publish reads it after the agent did. */
+function copyLogin(source: string, uid: number | null): void {
+  rmSync(RUN_FILES.claude, { recursive: true, force: true });
+  mkdirSync(RUN_FILES.claude, { mode: 0o700 });
+  for (const name of LOGIN_FILES) {
+    const file = join(source, name);
+    if (!existsSync(file)) continue;
+    const copy = join(RUN_FILES.claude, name);
+    writeFileSync(copy, readFileSync(file), { mode: 0o600 });
+    if (uid !== null) showToGroup(copy, 0o440, uid);
+  }
+  if (uid !== null) showToGroup(RUN_FILES.claude, 0o550, uid);
+}
+
+function showToGroup(path: string, mode: number, gid: number): void {
+  chownSync(path, process.getuid?.() ?? 0, gid);
+  chmodSync(path, mode);
+}
+
+/** Best effort: without it the end waits until the disk has room again. */
+function setSpaceAside(): void {
+  try {
+    writeFileSync(RUN_FILES.reserve, Buffer.alloc(RESERVE_BYTES), { mode: 0o600 });
+  } catch {
+    rmSync(RUN_FILES.reserve, { force: true });
+  }
+}
+
+function secretValues(secrets: RunSecrets, gitLogin: PhaseFacts["gitLogin"]): string[] {
+  const { claude } = secrets;
+  return [
+    secrets.token,
+    secrets.databaseUrl,
+    passwordIn(secrets.databaseUrl),
+    passwordIn(secrets.repoUrl ?? ""),
+    ...Object.values(networkVariables(process.env)).map(passwordIn),
+    gitLogin?.password ?? "",
+    ...(claude === null ? [] : "token" in claude ? [claude.token] : loginSecrets(RUN_FILES.claude)),
+  ];
+}
+
+/** Empty where there is none. */
+function passwordIn(url: string): string {
+  try {
+    return decodeURIComponent(new URL(url).password);
+  } catch {
+    return "";
+  }
+}
+
+function endOf(
+  { phases, outOfMemory }: { phases: PhaseEnd[]; outOfMemory: boolean },
+  cause: EndingCause | null,
+  log: RunLog,
+): JobEnd {
+  return jobEnd({
+    phases,
+    deadlineExceeded: cause === "deadline",
+    stopped: cause === "stopped",
+    outOfMemory,
+    gone: cause === "terminated" ? "vanished" : null,
+    logTail: log.tail(LOG_TAIL_BYTES) || null,
+  });
+}
+
+/** Until it is stored: on a full disk the space set aside is given up for it. */
+async function storeEnd(end: JobEnd, directoryIsThere: () => boolean): Promise<void> {
+  while (directoryIsThere()) {
+    try {
+      writeJson(RUN_FILES.end, end);
+      rmSync(RUN_FILES.reserve, { force: true });
+      return;
+    } catch {
+      rmSync(RUN_FILES.reserve, { force: true });
+      await delay(RETRY_MS);
+    }
+  }
+}
+
+function farewell(cause: EndingCause, reason: string): string {
+  switch (cause) {
+    case "stopped":
+      return `stopped${reason === "" ? "" : `: ${reason}`}`;
+    case "deadline":
+      return "ended: its time is up";
+    case "terminated":
+      return "ended: this machine asked the supervisor to end";
+    case "deleted":
+      return "ended: its directory was removed";
+  }
+}
+
+function stateOf(run: RunToSupervise, state: SupervisorState["state"], phase: Phase | null): SupervisorState {
+  return { runId: run.record.runId, podName: run.supervisor.podName, state, phase };
+}
