@@ -22,7 +22,9 @@ export interface SchemaClient {
   /** Settles the live run of this task. */
   settle(taskId: string, outcome?: Record<string, unknown>): Promise<string>;
   status(taskId: string): Promise<string | undefined>;
-  liveRun(taskId: string): Promise<{ id: string; slot: number; attempt: number; stop_requested_at: Date | null } | undefined>;
+  liveRun(
+    taskId: string,
+  ): Promise<{ id: string; slot: number; attempt: number; stop_requested_at: Date | null } | undefined>;
   why(taskId: string): Promise<{ reason: string; explanation: string }>;
   token(runId: string): string;
   close(): Promise<void>;

@@ -1,0 +1,22 @@
+/** What a check of `doctor` finds. */
+
+export interface Check {
+  name: string;
+  /** `warning`: works, but not as it might; `problem`: tasks do not get done. */
+  status: "ok" | "warning" | "problem";
+  message: string;
+  /** What to do; null where nothing is to be done. */
+  mend: string | null;
+}
+
+export function ok(name: string, message: string): Check {
+  return { name, status: "ok", message, mend: null };
+}
+
+export function warning(name: string, message: string, mend: string | null): Check {
+  return { name, status: "warning", message, mend };
+}
+
+export function problem(name: string, message: string, mend: string | null): Check {
+  return { name, status: "problem", message, mend };
+}

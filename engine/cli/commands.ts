@@ -1,0 +1,51 @@
+/**
+ * Every command: its name, its line in the overview, its group, and the file that defines and runs it.
+ *
+ * Files are loaded when their command is asked for and never before, so that the overview and short
+ * commands do not pay for the engine.
+ */
+import type { Command } from "commander";
+
+export interface CommandFile {
+  /** Adds arguments, options, help and the action. */
+  define(command: Command): void;
+}
+
+export interface CommandEntry {
+  readonly summary: string;
+  readonly group: string;
+  readonly alias?: string;
+  load(): Promise<CommandFile>;
+}
+
+const RUN = "Run:";
+const TASKS = "Tasks:";
+const TOOLS = "Tools:";
+
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
+  up: { group: RUN, summary: "start everything: database, migrations, engine", load: () => import("./up.ts") },
+  engine: { group: RUN, summary: "run the engine alone, as in a container", load: () => import("./engine.ts") },
+  migrate: { group: RUN, summary: "bring the database's schema up to date", load: () => import("./migrate.ts") },
+  doctor: { group: RUN, summary: "check every prerequisite, say how to mend each", load: () => import("./doctor.ts") },
+  login: { group: RUN, summary: "store the Claude token for runs on this machine", load: () => import("./login.ts") },
+  enqueue: { group: TASKS, summary: "file a task", load: () => import("./enqueue.ts") },
+  tasks: { group: TASKS, summary: "list tasks, newest first", load: () => import("./tasks.ts") },
+  show: {
+    group: TASKS,
+    alias: "inspect",
+    summary: "show a task, its runs, its result and the end of its transcript",
+    load: () => import("./show.ts"),
+  },
+  logs: { group: TASKS, summary: "print what the agent said and did", load: () => import("./logs.ts") },
+  stop: { group: TASKS, summary: "stop a running task, cancel a pending one", load: () => import("./stop.ts") },
+  retry: { group: TASKS, summary: "run a task again", load: () => import("./retry.ts") },
+  why: { group: TASKS, summary: "say what a task waits for", load: () => import("./why.ts") },
+  pause: { group: TASKS, summary: "let nothing start, or nothing of one addressee", load: () => import("./pause.ts") },
+  resume: { group: TASKS, summary: "let tasks start again", load: () => import("./resume.ts") },
+  psql: { group: TOOLS, summary: "open the database in psql", load: () => import("./psql.ts") },
+  completion: {
+    group: TOOLS,
+    summary: "print completion for bash, zsh or fish",
+    load: () => import("./completion.ts"),
+  },
+};

@@ -1,0 +1,46 @@
+/** `myzel retry`: runs a task again. */
+import type { Command } from "commander";
+import { findTask } from "../store/find-task.ts";
+import { rescheduleTask, whyNotRunning } from "../store/steer.ts";
+import { withDatabase } from "./connect.ts";
+import { followTask } from "./follow-task.ts";
+import { say, sayJson } from "./output.ts";
+import { addSettings } from "./settings.ts";
+import { oneLine, shortId } from "./terminal-text.ts";
+
+interface Options {
+  note?: string;
+  wait?: boolean;
+  json?: boolean;
+}
+
+export function define(command: Command): void {
+  command
+    .argument("<task>", "id, its beginning, or @last")
+    .option("--note <text>", "a remark that is added to the end of the prompt")
+    .option("--wait", "follow it to its end; exit code 1 where it fails")
+    .option("--json", "the task as an object")
+    .addHelpText(
+      "after",
+      `
+A running task is stopped first and runs again when its run is gone; one that waits after a failure runs now.
+
+Examples:
+  myzel retry 3f2a
+  myzel retry @last --note "The tests need Node 24." --wait`,
+    )
+    .action(async (given: string, options: Options) => {
+      await withDatabase(command, async (database) => {
+        const task = await rescheduleTask(database, await findTask(database, given), options.note);
+        const why = await whyNotRunning(database, task.id);
+        if (options.json !== true) {
+          say(`Task ${task.id} is pending again. Take it back with: myzel stop ${shortId(task.id)}`);
+          if (why !== null && options.wait !== true) say(oneLine(why.explanation));
+        } else if (options.wait !== true) sayJson(task);
+        if (options.wait === true) {
+          process.exitCode = await followTask(database, task.id, { json: options.json === true });
+        }
+      });
+    });
+  addSettings(command);
+}

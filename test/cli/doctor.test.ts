@@ -1,0 +1,105 @@
+/** `myzel doctor`: what it finds, how to mend it, and its exit code. */
+import assert from "node:assert/strict";
+import { chmod, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { emptyDatabase } from "../support/postgres.ts";
+import { schemaClient } from "../support/schema-client.ts";
+import type { SchemaClient } from "../support/schema-client.ts";
+import { myzel, temporaryDirectory } from "./run-myzel.ts";
+
+interface Check {
+  name: string;
+  status: string;
+  message: string;
+  mend: string | null;
+}
+
+describe("myzel doctor", () => {
+  let db: SchemaClient;
+  let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+  before(async () => {
+    db = await schemaClient();
+    directory = await temporaryDirectory();
+  });
+  after(async () => {
+    await db.close();
+    await directory.remove();
+  });
+  const ask = async (env: Record<string, string>) => {
+    const ran = await myzel(["doctor", "--json"], {
+      env: { MYZEL_DATA_DIR: directory.path, MYZEL_ROLE_PREFIX: db.test.rolePrefix, ...env },
+    });
+    const checks = ran.stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Check);
+    const find = (name: string) => checks.find((check) => check.name === name);
+    assert.equal(ran.code, checks.some((check) => check.status === "problem") ? 1 : 0, ran.stderr);
+    return { find, ran };
+  };
+  const here = () => ({ DATABASE_URL: db.test.url("operator") });
+
+  it("on a good machine every check that matters is well, and the exit code is 0", async () => {
+    const { find, ran } = await ask({ ...here(), CLAUDE_CODE_OAUTH_TOKEN: "sk-ant-oat01-0123456789" });
+    for (const name of [
+      "system",
+      "node",
+      "git",
+      "launcher",
+      "data directory",
+      "database",
+      "schema",
+      "claude",
+      "credential default",
+      "billing",
+    ]) {
+      assert.equal(find(name)?.status, "ok", `${name}: ${find(name)?.message}`);
+    }
+    assert.match(find("engine")?.message ?? "", /leads on test-host/);
+    assert.equal(find("isolation")?.status, process.getuid?.() === 0 ? "ok" : "warning");
+    assert.doesNotMatch(ran.stdout, /0123456789/);
+  });
+
+  it("in words, each line has its sign and what to do", async () => {
+    const { stdout, code } = await myzel(["doctor"], { env: { MYZEL_DATA_DIR: directory.path } });
+    assert.equal(code, 1);
+    assert.match(stdout, /^✓ node /m);
+    assert.match(stdout, /^! database .*Run myzel up/m);
+    assert.match(stdout, /^✗ credential default .*claude setup-token/m);
+  });
+
+  it("says when the schema is older, the server is away, the engine is paused, the credential blocked", async () => {
+    const empty = await emptyDatabase();
+    try {
+      const older = await ask({ DATABASE_URL: empty.adminUrl });
+      assert.match(older.find("schema")?.message ?? "", /run myzel migrate/);
+    } finally {
+      await empty.close();
+    }
+    const away = await ask({ DATABASE_URL: "postgresql://x:hush@127.0.0.1:1/x" });
+    assert.equal(away.find("database")?.status, "problem");
+    assert.doesNotMatch(away.ran.stdout, /hush/);
+    await db.pool.query("update engine_state set paused = true");
+    await db.pool.query(
+      "update credentials set blocked_until = now() + interval '1 hour', blocked_reason = 'weekly limit'",
+    );
+    const paused = await ask(here());
+    assert.equal(paused.find("engine")?.mend, "myzel resume");
+    assert.match(paused.find("credential default")?.message ?? "", /blocked until .*weekly limit/);
+  });
+
+  it("names what would bill the API, and a data directory that others may read", async () => {
+    const open = join(directory.path, "open");
+    await mkdir(open);
+    await chmod(open, 0o755);
+    const { find } = await ask({ ...here(), MYZEL_DATA_DIR: open, ANTHROPIC_API_KEY: "hush" });
+    assert.match(find("billing")?.message ?? "", /ANTHROPIC_API_KEY is set; it is not passed on/);
+    assert.equal(find("data directory")?.mend, `chmod go-rw ${open}`);
+  });
+
+  it("says that a launcher is not part of this version", async () => {
+    const { find } = await ask({ ...here(), MYZEL_LAUNCHER: "kubernetes" });
+    assert.equal(find("launcher")?.status, "problem");
+  });
+});

@@ -1,0 +1,209 @@
+/** `tasks`, `show`, `logs`: what people and programs see of tasks and runs. */
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import { after, before, describe, it } from "node:test";
+import { schemaClient } from "../support/schema-client.ts";
+import type { SchemaClient } from "../support/schema-client.ts";
+import { myzel, startMyzel, temporaryDirectory } from "./run-myzel.ts";
+import { eventually } from "../support/waiting.ts";
+
+const STREAM = [
+  { type: "system", subtype: "init", claude_code_version: "2.1.329", model: "claude-sonnet-5-5" },
+  { type: "assistant", message: { content: [{ type: "text", text: "I look\u001b]0;evil\u0007 at it." }] } },
+  { type: "assistant", message: { content: [{ type: "tool_use", name: "Bash", input: { command: "npm test" } }] } },
+  { type: "user", message: { content: [{ type: "tool_result", content: "all green" }] } },
+  { type: "result", subtype: "success", is_error: false, num_turns: 2, total_cost_usd: 0.01 },
+];
+
+describe("what the command line shows", () => {
+  let db: SchemaClient;
+  let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+  let env: Record<string, string>;
+  before(async () => {
+    db = await schemaClient();
+    directory = await temporaryDirectory();
+    env = { DATABASE_URL: db.test.url("operator"), MYZEL_DATA_DIR: directory.path };
+  });
+  after(async () => {
+    await db.close();
+    await directory.remove();
+  });
+
+  const run = async (...args: string[]) => {
+    const ran = await myzel(args, { env });
+    assert.equal(ran.code, 0, ran.stderr);
+    return ran.stdout;
+  };
+  const clear = async () => {
+    await db.pool.query("delete from tasks");
+    await db.pool.query("delete from runs");
+  };
+  const storeTranscript = async (runId: string, lines: readonly unknown[]) => {
+    const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
+    await db.pool.query(
+      "insert into run_transcripts (run_id, content, raw_bytes, truncated) values ($1, $2, $3, false)",
+      [runId, gzipSync(text), text.length],
+    );
+  };
+  const completedTask = async () => {
+    const id = await db.insert({ addressee: "one", prompt: "Do it\nwell" });
+    await db.claimAll();
+    const live = await db.liveRun(id);
+    await storeTranscript(live?.id ?? "", STREAM);
+    await db.settle(id);
+    return { id, runId: live?.id };
+  };
+
+  it("tasks lists them newest first, filtered by status and addressee, and bounded", async () => {
+    await clear();
+    assert.match(await run("tasks"), /^No tasks/);
+    for (const addressee of ["a", "b", "b"]) await db.insert({ addressee, prompt: `for ${addressee}` });
+    await db.pool.query("update tasks set status = 'completed' where addressee = 'a'");
+    const table = (await run("tasks")).trimEnd().split("\n");
+    assert.match(table[0] ?? "", /^ID +STATUS +ADDRESSEE +AGE +PROMPT +RESULT$/);
+    assert.equal(table.length, 4);
+    assert.match(table[3] ?? "", /^[0-9a-f]{8} +completed +a +\d+ s +for a +failed stopped: Cancelled/);
+    const objects = (await run("tasks", "--addressee", "b", "--json")).trimEnd().split("\n");
+    assert.deepEqual(
+      objects.map((line) => JSON.parse(line).addressee),
+      ["b", "b"],
+    );
+    const columns = await db.pool.query("select * from tasks limit 0");
+    const names = columns.fields.map((field) => field.name);
+    assert.deepEqual(Object.keys(JSON.parse(objects[0] ?? "")).toSorted(), names.toSorted());
+    assert.equal((await run("tasks", "--status", "completed", "--json")).trimEnd().split("\n").length, 1);
+    assert.equal((await run("tasks", "--limit", "1", "--json")).trimEnd().split("\n").length, 1);
+    assert.equal((await run("tasks", "--limit", "1", "--all", "--json")).trimEnd().split("\n").length, 3);
+  });
+
+  it("nothing in a task's text reaches the terminal as a control sequence", async () => {
+    await clear();
+    const nasty = "red \u001b[31malert\u001b[0m \u009b2J \u001b]0;title\u0007 \u202eback\r\u0008 end";
+    const id = await db.insert({ prompt: nasty, created_by: nasty, addressee: "who" });
+    await db.pool.query("update tasks set status = 'completed', result = $2 where id = $1", [
+      id,
+      { success: false, error: nasty, [nasty]: nasty },
+    ]);
+    for (const args of [["tasks"], ["show", id], ["why", id]]) {
+      const text = await run(...args);
+      assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/, args[0]);
+    }
+    assert.match(await run("show", id), /red alert/);
+  });
+
+  it("show --json is the task with its runs by column names, without the token's hash", async () => {
+    await clear();
+    const { id, runId } = await completedTask();
+    const task = JSON.parse(await run("show", id, "--json"));
+    assert.deepEqual([task.id, task.status, task.result.success, task.runs.length], [id, "completed", true, 1]);
+    const [shown] = task.runs;
+    assert.deepEqual([shown.id, shown.attempt, shown.success, shown.job_name], [runId, 1, true, `task-${id}-1`]);
+    assert.equal("token_hash" in shown, false);
+    assert.equal(await run("inspect", id, "--json"), await run("show", id, "--json"));
+  });
+
+  it("show prints the task, its runs, its result and the end of its transcript", async () => {
+    await clear();
+    const { id } = await completedTask();
+    const text = await run("show", "@last");
+    for (const part of [
+      `Task ${id}`,
+      "completed",
+      "Do it\n  well",
+      "ATTEMPT",
+      "success",
+      "npm test",
+      "I look at it.",
+    ]) {
+      assert.ok(text.includes(part), `${part} in:\n${text}`);
+    }
+  });
+
+  it("a unique beginning of an id will do, an ambiguous one names the candidates, a wrong one says so", async () => {
+    await clear();
+    const ids = [
+      "abcd0000-0000-4000-8000-000000000001",
+      "abcd0000-0000-4000-8000-000000000002",
+      "abce0000-0000-4000-8000-000000000003",
+    ];
+    for (const id of ids) await db.pool.query("insert into tasks (id, addressee, prompt) values ($1, 'a', 'p')", [id]);
+    const shown = async (given: string) => JSON.parse(await run("show", given, "--json")).id;
+    assert.equal(await shown("abce"), ids[2]);
+    assert.equal(await shown("ABCE0000-0000"), ids[2]);
+    assert.equal(await shown(ids[0] ?? ""), ids[0]);
+    assert.equal(await shown("@last"), ids[2]);
+    const failing = async (given: string) => {
+      const ran = await myzel(["show", given], { env });
+      assert.equal(ran.code, 2);
+      return ran.stderr;
+    };
+    assert.match(await failing("abcd"), new RegExp(`several tasks: ${ids[0]}, ${ids[1]}`));
+    assert.match(await failing("abcf"), /no task whose id begins with "abcf"/);
+    for (const given of ["abc", "xyz1", "", "@first", `${ids[0]}0`])
+      assert.match(await failing(given), /is no task id/);
+  });
+
+  it("logs prints the transcript in words, --raw as it is stored, --attempt chooses, -f ends where the task has ended", async () => {
+    await clear();
+    const { id } = await completedTask();
+    const text = await run("logs", id);
+    assert.match(text, /I look at it\.\n→ Bash .*npm test.*\n← all green\n/);
+    const raw = (await run("logs", id, "--raw")).trimEnd().split("\n");
+    assert.deepEqual(
+      raw.map((line) => JSON.parse(line)),
+      STREAM,
+    );
+    assert.equal(await run("logs", id, "--attempt", "1", "--json"), await run("logs", id, "--raw"));
+    const other = await myzel(["logs", id, "--attempt", "7"], { env });
+    assert.equal(other.code, 2);
+    assert.match(other.stderr, /has no attempt 7; it has 1/);
+    assert.equal(await run("logs", "-f", id), text);
+  });
+
+  it("logs of a task that has not run says what it waits for", async () => {
+    await clear();
+    const id = await db.insert({});
+    const ran = await myzel(["logs", id], { env });
+    assert.equal(ran.code, 0);
+    assert.match(ran.stderr, /has not run yet\. Nothing stands in its way|has not run yet\. \w+/);
+  });
+
+  it("logs -f waits for a run whose log lies elsewhere and prints its transcript when it has ended", async () => {
+    await clear();
+    const id = await db.insert({});
+    const following = startMyzel(["logs", "-f", id], { env });
+    await eventually("it waits", () => following.output.stderr.includes("Waiting: "));
+    await db.claimAll();
+    await eventually("it sees the run", () => following.output.stderr.includes("cannot be read from here"));
+    const live = await db.liveRun(id);
+    await storeTranscript(live?.id ?? "", STREAM);
+    await db.settle(id);
+    const ran = await following.ended;
+    assert.equal(ran.code, 0, ran.stderr);
+    assert.match(ran.stdout, /npm test/);
+    assert.match(ran.stderr, /The task succeeded\.\n$/);
+  });
+
+  it("Ctrl-C while following leaves the task going and says so", async () => {
+    await clear();
+    const id = await db.insert({});
+    const following = startMyzel(["logs", "-f", id], { env });
+    await eventually("it waits", () => following.output.stderr.includes("Waiting: "));
+    following.child.kill("SIGINT");
+    const ran = await following.ended;
+    assert.equal(ran.code, 130);
+    assert.match(ran.stderr, /goes on\.\n$/);
+    assert.equal(await db.status(id), "pending");
+  });
+
+  it("a reader that stops reading ends the list without a word", async () => {
+    await clear();
+    await db.pool.query(
+      "insert into tasks (addressee, prompt) select 'a', repeat('x', 1000) from generate_series(1, 2000)",
+    );
+    const listing = startMyzel(["tasks", "--all", "--json"], { env });
+    listing.child.stdout?.once("data", () => listing.child.stdout?.destroy());
+    const ran = await listing.ended;
+    assert.deepEqual([ran.code, ran.stderr], [0, ""]);
+  });
+});

@@ -1,0 +1,112 @@
+/** `myzel up` with the embedded database: start, second start, crash, end. */
+import assert from "node:assert/strict";
+import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { eventually } from "../support/waiting.ts";
+import { myzel, startMyzel } from "./run-myzel.ts";
+import type { Running } from "./run-myzel.ts";
+
+describe("myzel up", () => {
+  let dataDir: string;
+  let env: Record<string, string>;
+  let running: Running | undefined;
+  before(async () => {
+    dataDir = await mkdtemp(join(tmpdir(), "myzel-up-"));
+    await chmod(dataDir, 0o711);
+    env = { MYZEL_DATA_DIR: dataDir };
+  });
+  after(async () => {
+    running?.child.kill("SIGKILL");
+    // Whatever a failed test left: the next start adopts it, and its end ends it.
+    const last = startMyzel(["up"], { env });
+    await ready(last).catch(() => undefined);
+    last.child.kill("SIGTERM");
+    await last.ended;
+    await rm(dataDir, { recursive: true, force: true });
+  });
+  const ready = (up: Running) => eventually("it is up", () => up.output.stdout.includes("Myzel is up"), 60_000);
+  const start = async (more: Record<string, string> = {}) => {
+    running = startMyzel(["up"], { env: { ...env, ...more } });
+    await ready(running);
+    return running;
+  };
+  const stop = async (up: Running, signal: NodeJS.Signals = "SIGINT") => {
+    up.child.kill(signal);
+    const ran = await up.ended;
+    running = undefined;
+    return ran;
+  };
+
+  it("starts everything, says how to file a task and how to get a login, and Ctrl-C ends it in order", async () => {
+    const up = await start();
+    assert.match(up.output.stderr, /claude setup-token[^]*npm run demo/);
+    assert.match(up.output.stdout, /myzel psql -- -c "insert into tasks/);
+    assert.match(up.output.stdout, /psql -h 127\.0\.0\.1 -p \d+ -U myzel_operator_login myzel/);
+    const logins = Object.values(
+      JSON.parse(await readFile(join(dataDir, "logins.json"), "utf8")) as Record<string, string>,
+    );
+    for (const login of logins) {
+      const { password } = new URL(login);
+      assert.ok(!`${up.output.stdout}${up.output.stderr}`.includes(password), "no password is shown");
+    }
+
+    const filed = await myzel(["enqueue", "kept", "--json"], { env });
+    assert.equal(filed.code, 0, filed.stderr);
+    const second = await myzel(["up"], { env });
+    assert.deepEqual([second.code, /is up already/.test(second.stderr)], [2, true]);
+
+    const { code, stderr } = await stop(up);
+    assert.equal(code, 0, stderr);
+    const order = ["Stopping; runs that are under way go on", "no longer leading", "embedded Postgres stopped"];
+    const places = order.map((text) => stderr.indexOf(text));
+    assert.ok(
+      places.every((place, at) => place > (places[at - 1] ?? -1)),
+      stderr,
+    );
+    assert.equal((await myzel(["tasks"], { env })).code, 3);
+  });
+
+  it("finds the same data again, also after kill -9", async () => {
+    const first = await start();
+    const { rows } = await tasks();
+    assert.deepEqual(rows, ["kept"]);
+    await stop(first, "SIGKILL");
+    const second = await start();
+    assert.match(second.output.stderr, /embedded Postgres adopted/);
+    assert.deepEqual((await tasks()).rows, ["kept"]);
+    assert.equal((await stop(second)).code, 0);
+  });
+
+  it("with a Claude login it starts only where the launcher was chosen on purpose", async () => {
+    const token = { CLAUDE_CODE_OAUTH_TOKEN: "sk-ant-oat01-0123456789" };
+    const refused = await myzel(["up"], { env: { ...env, ...token } });
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /could do here whatever .* can[^]*--launcher process/);
+    await writeFile(join(dataDir, "claude-token"), "sk-ant-oat01-0123456789\n", { mode: 0o600 });
+    assert.equal((await myzel(["up"], { env })).code, 2);
+    const up = await start({ MYZEL_LAUNCHER: "process" });
+    assert.doesNotMatch(up.output.stdout + up.output.stderr, /0123456789/);
+    assert.equal((await stop(up, "SIGTERM")).code, 0);
+    await rm(join(dataDir, "claude-token"));
+  });
+
+  it("migrate works on the embedded database while nothing is up, and leaves it down", async () => {
+    const ran = await myzel(["migrate"], { env });
+    assert.deepEqual([ran.code, ran.stderr], [0, ""]);
+    assert.match(ran.stdout, /is current/);
+    assert.equal((await myzel(["tasks"], { env })).code, 3);
+  });
+
+  async function tasks(): Promise<{ rows: string[] }> {
+    const ran = await myzel(["tasks", "--json"], { env });
+    assert.equal(ran.code, 0, ran.stderr);
+    return {
+      rows: ran.stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line).prompt),
+    };
+  }
+});

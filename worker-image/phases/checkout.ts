@@ -1,0 +1,169 @@
+/**
+ * The first phase: loads the brief, which binds the run to this pod, and lays out the workspace: the
+ * agent's clone on its branch, an empty HOME, an empty outbox.
+ *
+ * Does nothing before the run's token is accepted. What it leaves for the agent holds no secret. A
+ * repository or branch that cannot be had is a report of its own (`checkout_failed`).
+ */
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Brief, type CheckoutRecord, EXIT, WORKSPACE } from "../contract.ts";
+import {
+  DATABASE_PATIENCE_MS,
+  DatabaseRefused,
+  DatabaseUnreachable,
+  Fenced,
+  podDatabase,
+  type PodDatabase,
+} from "../database.ts";
+import { demandBranchName } from "../git/branch-name.ts";
+import { cloneRepository, isOnRemoteBranch } from "../git/clone.ts";
+import { type RemoteAddress, readRemoteAddress } from "../git/remote-address.ts";
+import { remoteGit } from "../git/remote-access.ts";
+import { readRemoteState } from "../git/remote-state.ts";
+import { GitError, type GitContext } from "../git/run-git.ts";
+import { decideStart, wantedOf } from "../git/starting-point.ts";
+import { createMasker } from "../masking.ts";
+import { withPatience } from "../patience.ts";
+import { EXIT_TERMINATED, type PhaseResult, requireVariables, runPhaseProgram } from "../phase-program.ts";
+import { secretValues } from "../run-secrets.ts";
+import { failedReport, RunFailure } from "../run-failure.ts";
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface CheckoutOptions {
+  signal: AbortSignal;
+  databasePatienceMs?: number;
+  /** How long a host that does not answer is tried again. */
+  networkPatienceMs?: number;
+}
+
+const NETWORK_PATIENCE_MS = 30_000;
+
+const VARIABLES = [
+  "MYZEL_WORKSPACE",
+  "MYZEL_RUN_ID",
+  "MYZEL_DATABASE_URL",
+  "MYZEL_RUN_TOKEN",
+  "MYZEL_BOUND_TO",
+] as const;
+
+/** Runs the phase. @throws UsageError */
+export async function checkout(environment: Environment, options: CheckoutOptions): Promise<PhaseResult> {
+  const variables = requireVariables(environment, VARIABLES);
+  const masker = createMasker(secretValues(environment));
+  const database = podDatabase({
+    url: variables.MYZEL_DATABASE_URL,
+    runId: variables.MYZEL_RUN_ID,
+    token: variables.MYZEL_RUN_TOKEN,
+    boundTo: variables.MYZEL_BOUND_TO,
+    signal: options.signal,
+    patienceMs: options.databasePatienceMs ?? DATABASE_PATIENCE_MS,
+  });
+  try {
+    const brief = await database.loadBrief();
+    try {
+      await layOut(brief, variables.MYZEL_WORKSPACE, environment, options);
+      return { exitCode: EXIT.ok, message: null };
+    } catch (error) {
+      const failure = asRunFailure(error);
+      if (failure === null) throw error;
+      return await reportFailure(database, masker.text(failure.message));
+    }
+  } catch (error) {
+    return endOfError(error, options.signal, (text) => masker.text(text));
+  }
+}
+
+async function layOut(brief: Brief, workspace: string, environment: Environment, options: CheckoutOptions) {
+  const remote = brief.repo_url === null ? null : readRemoteAddress(brief.repo_url);
+  await makeDirectories(workspace);
+  await writeFile(join(workspace, WORKSPACE.brief), JSON.stringify(brief, null, 2));
+  const record = remote === null ? NOTHING_TO_CLONE : await fetchWork(brief, remote, workspace, environment, options);
+  await writeFile(join(workspace, WORKSPACE.checkout), JSON.stringify(record, null, 2));
+}
+
+const NOTHING_TO_CLONE: CheckoutRecord = { already_published: false, branch: null, start_sha: null };
+
+async function fetchWork(
+  brief: Brief,
+  remote: RemoteAddress,
+  workspace: string,
+  environment: Environment,
+  options: CheckoutOptions,
+): Promise<CheckoutRecord> {
+  const branch = brief.branch ?? "";
+  // The agent has not been here yet: the workspace is as good as any other directory.
+  const context = remoteGit(environment, remote, { home: join(workspace, WORKSPACE.tmp), signal: options.signal });
+  await demandBranchName(context, branch);
+  const wanted = wantedOf(brief, branch);
+  const target = join(workspace, WORKSPACE.repo);
+  const limitMs = options.networkPatienceMs ?? NETWORK_PATIENCE_MS;
+  const announced = brief.announced?.commit_sha ?? null;
+
+  return withPatience({ limitMs, signal: options.signal, mayPass: isPassing }, async () => {
+    const state = await readRemoteState(context, remote);
+    if (announced !== null && state.branches.get(branch) === announced) {
+      return { already_published: true, branch, start_sha: announced };
+    }
+    await rm(target, { recursive: true, force: true });
+    const start = decideStart(wanted, state);
+    const mirror = environment["MYZEL_REPO_MIRROR"] || null;
+    const startSha = await cloneRepository(context, {
+      remote,
+      target,
+      wanted,
+      start,
+      mirror,
+      depth: depthOf(environment),
+    });
+    return { already_published: await isPublished(context, target, branch, announced), branch, start_sha: startSha };
+  });
+}
+
+/** Somebody may have gone on from what an earlier attempt pushed. */
+async function isPublished(context: GitContext, clone: string, branch: string, announced: string | null) {
+  return announced !== null && (await isOnRemoteBranch(context, clone, { sha: announced, branch }));
+}
+
+/** Fresh ones: a pod that was restarted runs this phase again, after an agent may have been here. */
+async function makeDirectories(workspace: string): Promise<void> {
+  for (const name of Object.values(WORKSPACE)) await rm(join(workspace, name), { recursive: true, force: true });
+  for (const name of [WORKSPACE.repo, WORKSPACE.home, WORKSPACE.tmp, WORKSPACE.outbox]) {
+    await mkdir(join(workspace, name), { recursive: true });
+  }
+}
+
+function depthOf(environment: Environment): number | null {
+  const depth = Number(environment["MYZEL_CLONE_DEPTH"] || 0);
+  return Number.isSafeInteger(depth) && depth > 0 ? depth : null;
+}
+
+async function reportFailure(database: PodDatabase, sentence: string): Promise<PhaseResult> {
+  await database.writeReport(failedReport({ code: "checkout_failed", error: sentence }), { final: true });
+  return { exitCode: EXIT.checkoutFailed, message: sentence };
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof GitError && error.failure.mayPass;
+}
+
+/** What belongs to the repository, its address or the disk; null for everything else. */
+function asRunFailure(error: unknown): RunFailure | null {
+  if (error instanceof RunFailure) return error;
+  if (error instanceof GitError) return new RunFailure("checkout_failed", error.message, { cause: error });
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === "ENOSPC" || code === "EDQUOT") return new RunFailure("checkout_failed", "The workspace's disk is full.");
+  return null;
+}
+
+function endOfError(error: unknown, signal: AbortSignal, mask: (text: string) => string): PhaseResult {
+  if (signal.aborted) return { exitCode: EXIT_TERMINATED, message: "The checkout was told to end." };
+  if (error instanceof Fenced) return { exitCode: EXIT.fenced, message: error.message };
+  if (error instanceof DatabaseUnreachable || error instanceof DatabaseRefused) {
+    return { exitCode: EXIT.databaseUnreachable, message: mask(error.message) };
+  }
+  throw error;
+}
+
+if (import.meta.main) await runPhaseProgram(checkout);
