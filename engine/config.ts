@@ -19,7 +19,7 @@ export class ConfigError extends Error {
 const UNITS_MS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 
 /** `5s`, `250ms`, `30d` → milliseconds; null where the text is no duration. */
-export function parseDuration(text: string): number | null {
+function parseDuration(text: string): number | null {
   const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d)$/.exec(text.trim());
   const unit = match?.[2] === undefined ? undefined : UNITS_MS[match[2]];
   return match?.[1] === undefined || unit === undefined ? null : Math.round(Number(match[1]) * unit);

@@ -297,7 +297,7 @@ create view spend as
 -- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp, d382a94f1fa9
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(claimed integer, drained integer, next_look_ms integer), plpgsql, 2b0907c90c97
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(claimed integer, drained integer, next_look_ms integer), plpgsql, 1d6e068541c8
 -- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
 -- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 7385d461f997
 -- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp, 0887f0011bd3
@@ -308,7 +308,7 @@ create view spend as
 -- follow_task_edit() returns trigger, plpgsql security definer set search_path=public, pg_temp, 4bece759175a
 -- guard_task_update() returns trigger, plpgsql security definer set search_path=public, pg_temp, 03faf657af85
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
--- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp, f685f1641e13
+-- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp, b02564e01a45
 -- log_changed_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, e2a07373e43c
 -- log_changed_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, e8e6a4258243
 -- log_deleted_rows() returns trigger, plpgsql security definer set search_path=public, pg_temp, 0873c0b6349d

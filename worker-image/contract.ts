@@ -175,7 +175,7 @@ export interface OutboxTask {
 
 /** What `write_report` stores. The engine settles from it. */
 export interface Report extends Outcome {
-  /** The pushed branch; null where nothing was pushed. */
+  /** The task's branch; null where there is no repository, or nothing was pushed for a failure. */
   branch: string | null;
   /** The branch's commit on the remote; null where nothing was committed. */
   commit_sha: string | null;

@@ -60,7 +60,11 @@ export function openDatabase(options: ConnectionOptions): Database {
   pool.on("error", (error) => options.onLost?.(error));
   pool.on("connect", (client) => client.on("error", () => undefined));
   const db = new Kysely<DB>({ dialect: new PostgresDialect({ pool }) });
-  return { db, pool, close: () => db.destroy() };
+  const close = async (): Promise<void> => {
+    await db.destroy();
+    if (!pool.ended) await pool.end(); // Kysely ends only a pool that it has used
+  };
+  return { db, pool, close };
 }
 
 /** One session of its own, connected: for session locks and LISTEN. */

@@ -25,10 +25,11 @@ export class DatabaseUnreachableError extends Error {
 
 interface PostgresError extends Error {
   code?: string;
+  syscall?: string;
 }
 
 /** Codes of Node's sockets that mean that the server could not be reached. */
-const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT|EHOST|ENET|ENOENT|EACCES)/;
+const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT|EHOST|ENET)/;
 /** SQLSTATEs: connection exceptions, the server is starting up or shutting down, too many connections. */
 const UNREACHABLE_STATES = /^(08...|57P0[1-5]|53300)$/;
 /** What pg says without a code when a connection ends under a query or cannot be had in time. */

@@ -35,7 +35,7 @@ begin
     perform refresh_lanes(array(select distinct unnest(v_changed)));
   end if;
 
-  select ceil(extract(epoch from min(opens_at) - myzel_now()) * 1000) into next_look_ms
+  select ceil(extract(epoch from least(min(opens_at) - myzel_now(), interval '1 day')) * 1000) into next_look_ms
   from (
     select min(wake_at) as opens_at from lanes
     union all

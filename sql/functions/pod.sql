@@ -63,10 +63,12 @@ begin
       'may_create_tasks', p.may_create_tasks,
       'environment', p.environment,
       'mcp_servers', p.mcp_servers),
-    -- of the attempt before, if the engine repeated it by itself: its commit may be on the remote already
+    -- the newest of the attempts that the engine repeated by itself: its commit may be on the remote already
+    -- (a hand edit that runs a task again clears retry_at of all of them)
     'announced', (
       select earlier.announced from runs earlier
       where earlier.task_id = v_run.task_id and earlier.attempt < v_run.attempt and earlier.retry_at is not null
+        and earlier.announced is not null
       order by earlier.attempt desc
       limit 1))
   into v_brief

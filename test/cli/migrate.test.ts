@@ -50,8 +50,8 @@ describe("myzel migrate", () => {
     const engine = await myzel(["engine"], {
       env: {
         ...env,
-        DATABASE_URL: database.url("engine"),
-        MYZEL_POD_DATABASE_URL: database.url("pod"),
+        DATABASE_URL: database.adminUrl,
+        MYZEL_POD_DATABASE_URL: "postgresql://pod@127.0.0.1:1/x",
         MYZEL_LAUNCHER: "process",
       },
     });

@@ -1,9 +1,11 @@
 /** `myzel up` with the embedded database: start, second start, crash, end. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { testDatabase } from "../support/postgres.ts";
 import { eventually } from "../support/waiting.ts";
 import { myzel, startMyzel } from "./run-myzel.ts";
 import type { Running } from "./run-myzel.ts";
@@ -97,6 +99,22 @@ describe("myzel up", () => {
     assert.deepEqual([ran.code, ran.stderr], [0, ""]);
     assert.match(ran.stdout, /is current/);
     assert.equal((await myzel(["tasks"], { env })).code, 3);
+  });
+
+  it("with DATABASE_URL it starts no server, makes logins there, and a command line finds them", async () => {
+    const database = await testDatabase();
+    const own = await mkdtemp(join(tmpdir(), "myzel-up-own-"));
+    const place = { MYZEL_DATA_DIR: own, MYZEL_ROLE_PREFIX: database.rolePrefix };
+    try {
+      const up = await start({ ...place, DATABASE_URL: database.adminUrl });
+      const filed = await myzel(["enqueue", "p", "--json"], { env: place });
+      assert.match(JSON.parse(filed.stdout).created_by, /_operator_login/);
+      assert.deepEqual([(await stop(up)).code, existsSync(join(own, "postgres"))], [0, false]);
+      assert.equal((await myzel(["tasks"], { env: place })).code, 0, "the server goes on");
+    } finally {
+      await database.close();
+      await rm(own, { recursive: true, force: true });
+    }
   });
 
   async function tasks(): Promise<{ rows: string[] }> {

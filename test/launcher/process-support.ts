@@ -16,7 +16,7 @@ export const isRoot = process.getuid?.() === 0;
 export const needsRoot = isRoot ? false : "only root can give runs users of their own";
 
 /** First user id in tests, away from the default so that a real engine on this machine is not disturbed. */
-export const TEST_UID_BASE = 1_800_000_000;
+const TEST_UID_BASE = 1_800_000_000;
 
 export type StandIns = Partial<Record<"checkout" | "agent" | "publish", string>>;
 

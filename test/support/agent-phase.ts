@@ -23,7 +23,7 @@ import type { Brief, BriefProfile, Outcome } from "../../worker-image/contract.t
 const PHASE = join(import.meta.dirname, "../../worker-image/phases/agent.ts");
 
 /** The pinned CLI. */
-export const CLAUDE = join(import.meta.dirname, "../../node_modules/.bin/claude");
+const CLAUDE = join(import.meta.dirname, "../../node_modules/.bin/claude");
 
 /** Who runs the phase where the tests run as root: nobody. */
 const ORDINARY_ID = 65534;

@@ -30,7 +30,7 @@ export interface InstantLauncherOptions {
   problem?: () => string | null;
 }
 
-export const emptyReport: Report = {
+const emptyReport: Report = {
   success: true,
   code: null,
   error: null,

@@ -37,7 +37,10 @@ export function readRemoteAddress(repoUrl: string): RemoteAddress {
   }
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(repoUrl)?.[1]?.toLowerCase();
   if (scheme !== undefined) return withScheme(repoUrl, scheme, shown);
-  if (repoUrl.startsWith("/")) return { kind: "file", url: repoUrl, shown, origin: null };
+  // As a URL, because `git clone` rewrites (insteadOf) and limits transports for URLs only.
+  if (repoUrl.startsWith("/")) {
+    return { kind: "file", url: `file://${repoUrl.replaceAll("%", "%25")}`, shown, origin: null };
+  }
   if (/^(?:[^@/:-][^@/:]*@)?(?:\[[^\]]+\]|[^:/@-][^:/@]*):./.test(repoUrl)) {
     return { kind: "ssh", url: repoUrl, shown, origin: null };
   }

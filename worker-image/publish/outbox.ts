@@ -6,7 +6,7 @@ import { type OutboxTask, WORKSPACE } from "../contract.ts";
 import { isRealDirectory, readSmallFile } from "../hostile-files.ts";
 
 const MAX_TASKS = 100;
-const MAX_TASK_BYTES = 512 * 2 ** 10;
+const MAX_TASK_BYTES = 2 * 2 ** 20;
 /** A report may have 8 MiB in all. */
 const MAX_TOTAL_BYTES = 4 * 2 ** 20;
 

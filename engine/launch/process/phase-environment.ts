@@ -25,15 +25,19 @@ export interface PhaseFacts {
   /** The engine's proxies and certificates, which git needs to reach the remote. */
   network: Record<string, string>;
   claude: { token: string } | { directory: string } | null;
-  /** The mirror exists and checkout may read it. */
-  mirrorIsReady: boolean;
 }
 
-export function phaseEnvironment(phase: Phase, facts: PhaseFacts): PhaseEnvironment {
+/** @param mirrorIsReady the mirror exists, and this phase may read it */
+export function phaseEnvironment(phase: Phase, facts: PhaseFacts, mirrorIsReady: boolean): PhaseEnvironment {
   const common = commonVariables(phase, facts);
   switch (phase) {
     case "checkout":
-      return { ...common, ...databaseVariables(facts), ...gitVariables(facts), ...cloneVariables(facts) };
+      return {
+        ...common,
+        ...databaseVariables(facts),
+        ...gitVariables(facts),
+        ...cloneVariables(facts, mirrorIsReady),
+      };
     case "agent":
       return { ...common, ...claudeVariables(facts), ...modelVariables(facts.record) };
     case "publish":
@@ -41,6 +45,7 @@ export function phaseEnvironment(phase: Phase, facts: PhaseFacts): PhaseEnvironm
         ...common,
         ...databaseVariables(facts),
         ...gitVariables(facts),
+        ...cloneVariables(facts, mirrorIsReady),
         ...claudeVariables(facts),
         MYZEL_PRIVATE_DIR: join(facts.directory, RUN_FILES.private),
         MYZEL_SPOOL_DIR: join(facts.directory, RUN_FILES.spool),
@@ -95,7 +100,7 @@ function gitVariables(facts: PhaseFacts): PhaseEnvironment {
   };
 }
 
-function cloneVariables({ record, mirrorIsReady }: PhaseFacts): PhaseEnvironment {
+function cloneVariables({ record }: PhaseFacts, mirrorIsReady: boolean): PhaseEnvironment {
   return {
     ...(record.mirror !== null && mirrorIsReady ? { MYZEL_REPO_MIRROR: record.mirror.path } : {}),
     ...(record.cloneDepth === null ? {} : { MYZEL_CLONE_DEPTH: String(record.cloneDepth) }),

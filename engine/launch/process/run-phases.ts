@@ -102,7 +102,6 @@ async function prepare(run: RunToSupervise, ending: RunEnding, control: ControlS
       relayedUrl: record.uid === null ? null : relayedUrl(secrets.repoUrl),
       network: networkVariables(process.env),
       claude,
-      mirrorIsReady: record.mirror !== null && existsSync(record.mirror.path),
     },
     processes: { runId: record.runId, directory, uid: record.uid, sinceTicks: run.supervisor.startTicks },
   };
@@ -127,15 +126,16 @@ async function runOnePhase(phase: Phase, run: LiveRun): ReturnType<typeof runPha
   if (phase === "publish") await makePublishDirectories(record.uid);
   run.control.publish(stateOf(run, "running", phase));
   log.note(`${phase} begins`);
+  const mirrorIsReady = phase !== "agent" && record.mirror !== null && existsSync(record.mirror.path);
   const closeRelay = phase !== "agent" && facts.relay ? await openRelay(phase, run) : null;
   try {
     return await runPhase({
       phase,
       directory,
       record,
-      environment: phaseEnvironment(phase, facts),
-      // The mirror's group, so that checkout may read it and no agent ever can.
-      gid: phase === "checkout" && facts.mirrorIsReady ? (record.mirror?.gid ?? null) : null,
+      environment: phaseEnvironment(phase, facts, mirrorIsReady),
+      // The mirror's group, so that checkout and publish may read it and no agent ever can.
+      gid: mirrorIsReady ? (record.mirror?.gid ?? null) : null,
       log,
       processes: run.processes,
       signal: ending.signal,
