@@ -99,7 +99,9 @@ async function runWithDatabase({ config, server, log, stop }: Parts): Promise<vo
 
 /** Where the user of a server of one's own may make no logins, its own serves for all but the pod's. */
 async function loginsFor(config: Config, adminUrl: string): Promise<{ engine: string; operator: string; pod: string }> {
-  if (config.podDatabaseUrl !== undefined) return { engine: adminUrl, operator: adminUrl, pod: config.podDatabaseUrl };
+  if (config.podDatabaseUrl !== undefined && config.databaseUrl !== undefined) {
+    return { engine: adminUrl, operator: adminUrl, pod: config.podDatabaseUrl };
+  }
   return await ensureLogins({ adminUrl, rolePrefix: config.rolePrefix, dataDir: config.dataDir });
 }
 
