@@ -5,7 +5,7 @@
  */
 import type { Argument, Command, Option } from "commander";
 import { say } from "./output.ts";
-import { buildProgram, loadDefinition } from "./program.ts";
+import { buildProgram, loadDefinition } from "./commander-program.ts";
 import { oneLine, shortId } from "./terminal-text.ts";
 
 const MOST_TASKS = 20;

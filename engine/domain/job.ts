@@ -1,4 +1,4 @@
-/** The vocabulary of jobs: what a launcher sees of them and domain/ judges. Types only. */
+/** The vocabulary of jobs: what a launcher sees of them and domain/ judges. */
 import type { Phase, Report } from "../../worker-image/contract.ts";
 
 /** How one phase ended. */
@@ -38,4 +38,18 @@ export interface Observation {
   state: "starting" | "running" | "ended";
   phase: Phase | null;
   end: JobEnd | null;
+}
+
+/** An end with nothing to tell but what is given. */
+export function jobEnd(known: Partial<JobEnd>): JobEnd {
+  return {
+    phases: [],
+    deadlineExceeded: false,
+    stopped: false,
+    outOfMemory: false,
+    gone: null,
+    spooledReport: null,
+    logTail: null,
+    ...known,
+  };
 }

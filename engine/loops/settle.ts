@@ -4,6 +4,7 @@
  * Evidence first: where publish stored no transcript, the job's log is kept before anything is removed.
  * Every step may be repeated; a repeated settle changes nothing.
  */
+import { jobEnd } from "../domain/job.ts";
 import { settlementOf, settlementOfUnlaunchedStop } from "../domain/outcome.ts";
 import type { Settlement } from "../domain/outcome.ts";
 import type { JobEnd, Observation } from "../launch/launcher.ts";
@@ -19,13 +20,13 @@ export async function settleEnded(leader: Leader, run: SettleableRun, observatio
   // A job may end before its launch could be noted.
   if (!run.launched) await markLaunched(leader.database, leader.epoch, run.id, observation.podName);
   if (!run.hasTranscript) await keepJobLog(leader, run);
-  await settleWithReport(leader, run, observation.end ?? goneEnd("vanished"));
+  await settleWithReport(leader, run, observation.end ?? jobEnd({ gone: "vanished" }));
   await leader.launcher.remove(run.jobName);
 }
 
 /** The job is gone without a trace; a report may have been stored before. */
 export async function settleMissing(leader: Leader, run: SettleableRun): Promise<void> {
-  await settleWithReport(leader, run, goneEnd("deleted"));
+  await settleWithReport(leader, run, jobEnd({ gone: "deleted" }));
 }
 
 export async function settleUnlaunched(leader: Leader, run: SettleableRun): Promise<void> {
@@ -61,16 +62,4 @@ async function keepJobLog(leader: Leader, run: SettleableRun): Promise<void> {
     log = (log + chunk).slice(-KEPT_LOG_CHARS);
   }
   await keepLog(leader.database, run.id, log);
-}
-
-function goneEnd(gone: "vanished" | "deleted"): JobEnd {
-  return {
-    phases: [],
-    deadlineExceeded: false,
-    stopped: false,
-    outOfMemory: false,
-    gone,
-    spooledReport: null,
-    logTail: null,
-  };
 }

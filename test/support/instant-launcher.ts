@@ -4,6 +4,7 @@
  * the same `jobs` see the same jobs.
  */
 import { hostname } from "node:os";
+import { jobEnd } from "../../engine/domain/job.ts";
 import type { Report } from "../../worker-image/contract.ts";
 import type { JobEnd, Launcher, LaunchSpec, Observation } from "../../engine/launch/launcher.ts";
 
@@ -62,7 +63,7 @@ export function instantLauncher(options: InstantLauncherOptions = {}): InstantLa
   const finish = (jobName: string, report: Partial<Report> = {}) => {
     const job = jobs.get(jobName);
     if (job === undefined) throw new Error(`there is no job ${jobName}`);
-    job.end = endOf({ spooledReport: { ...emptyReport, ...report } });
+    job.end = jobEnd({ spooledReport: { ...emptyReport, ...report } });
     wakeAll();
   };
   return {
@@ -90,7 +91,7 @@ export function instantLauncher(options: InstantLauncherOptions = {}): InstantLa
     stop: async (jobName) => {
       stopped.push(jobName);
       const job = jobs.get(jobName);
-      if (job !== undefined) job.end ??= endOf({ stopped: true });
+      if (job !== undefined) job.end ??= jobEnd({ stopped: true });
       wakeAll();
     },
     remove: async (jobName) => {
@@ -98,19 +99,6 @@ export function instantLauncher(options: InstantLauncherOptions = {}): InstantLa
     },
     logs: async function* () {},
     close: async () => {},
-  };
-}
-
-function endOf(end: Partial<JobEnd>): JobEnd {
-  return {
-    phases: [],
-    deadlineExceeded: false,
-    stopped: false,
-    outOfMemory: false,
-    gone: null,
-    spooledReport: null,
-    logTail: null,
-    ...end,
   };
 }
 

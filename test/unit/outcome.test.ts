@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { EXIT } from "../../worker-image/contract.ts";
 import type { Report } from "../../worker-image/contract.ts";
+import { jobEnd } from "../../engine/domain/job.ts";
 import type { JobEnd, PhaseEnd } from "../../engine/domain/job.ts";
 import { settlementOf, settlementOfLaunchFailure } from "../../engine/domain/outcome.ts";
 import { FAILURE_KINDS } from "../../engine/domain/failure-codes.ts";
@@ -31,15 +32,7 @@ const report: Report = {
   tasks: [],
 };
 const run = { retries: 0, stopReason: null, report: null };
-const end: JobEnd = {
-  phases: [],
-  deadlineExceeded: false,
-  stopped: false,
-  outOfMemory: false,
-  gone: null,
-  spooledReport: null,
-  logTail: "tail",
-};
+const end = jobEnd({ logTail: "tail" });
 const phase = (name: PhaseEnd["phase"], exitCode: number | null, message: string | null = null): JobEnd => ({
   ...end,
   phases: [{ phase: name, exitCode, signal: exitCode === null ? "SIGKILL" : null, message }],

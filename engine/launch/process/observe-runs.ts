@@ -2,6 +2,7 @@
  * What the run directories tell: which runs live, which have ended, and how. A run whose supervisor
  * died without an end is ended here, every process of it, before it is called gone.
  */
+import { jobEnd } from "../../domain/job.ts";
 import { readdirSync, rmSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
@@ -10,7 +11,7 @@ import type { Report } from "../../../worker-image/contract.ts";
 import type { JobEnd, Observation } from "../launcher.ts";
 import { endProcesses } from "./end-processes.ts";
 import { runsDirectory } from "./launcher-settings.ts";
-import { bootId, createJson, jobEnd, readJson, readUntrusted, RUN_FILES } from "./run-directory.ts";
+import { bootId, createJson, readJson, readUntrusted, RUN_FILES } from "./run-directory.ts";
 import type { RunRecord, SupervisorRecord } from "./run-directory.ts";
 import { probeSupervisor } from "./supervisor-client.ts";
 

@@ -8,7 +8,6 @@
 import { constants, linkSync, openSync, readFileSync, readSync, closeSync, fstatSync } from "node:fs";
 import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { randomBytes } from "node:crypto";
-import type { JobEnd } from "../launcher.ts";
 
 export const RUN_FILES = {
   /** What is to be run: RunRecord. Its presence makes the directory a run. */
@@ -117,20 +116,6 @@ export function createJson(path: string, value: unknown): boolean {
   } finally {
     rmSync(temporary, { force: true });
   }
-}
-
-/** An end with nothing to tell but what is given. */
-export function jobEnd(known: Partial<JobEnd>): JobEnd {
-  return {
-    phases: [],
-    deadlineExceeded: false,
-    stopped: false,
-    outOfMemory: false,
-    gone: null,
-    spooledReport: null,
-    logTail: null,
-    ...known,
-  };
 }
 
 /**

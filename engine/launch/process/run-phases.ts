@@ -4,6 +4,7 @@
  * A phase starts only when nothing of the one before is alive. A phase that does not exit with 0 is the
  * last one.
  */
+import { jobEnd } from "../../domain/job.ts";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -19,7 +20,7 @@ import { fillMirror } from "./mirror.ts";
 import { networkVariables, phaseEnvironment, type PhaseFacts } from "./phase-environment.ts";
 import { runPhase } from "./phase-process.ts";
 import { removeTree } from "./remove-tree.ts";
-import { jobEnd, RUN_FILES, writeJson } from "./run-directory.ts";
+import { RUN_FILES, writeJson } from "./run-directory.ts";
 import type { RunRecord, RunSecrets, SupervisorRecord } from "./run-directory.ts";
 import { createRunEnding, type EndingCause, type RunEnding } from "./run-ending.ts";
 import { openRunLog, type RunLog } from "./run-log.ts";
