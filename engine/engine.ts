@@ -16,7 +16,7 @@ import type { Launcher } from "./launch/launcher.ts";
 import { beatTick } from "./loops/beat.ts";
 import { credentialsTick } from "./loops/credentials.ts";
 import { dispatchTick } from "./loops/dispatch.ts";
-import { launchTick } from "./loops/launch.ts";
+import { launches } from "./loops/launch.ts";
 import type { Leader } from "./loops/leader.ts";
 import { startLoop } from "./loops/loop.ts";
 import type { Loop, Tick } from "./loops/loop.ts";
@@ -149,17 +149,12 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
 function startLoops(leader: Leader, signal: AbortSignal, onLeadLost: (reason: Error) => void) {
   const start = (name: string, tick: Tick): Loop => startLoop({ name, tick, log: leader.log, signal, onLeadLost });
   const reconcile = start("reconcile", reconcileTick(leader));
-  const launch = start(
-    "launch",
-    launchTick(leader, () => {
-      launch.wake();
-      reconcile.wake();
-    }),
-  );
-  const dispatch = start(
-    "dispatch",
-    dispatchTick(leader, () => launch.wake()),
-  );
+  const { begin, tick } = launches(leader, () => {
+    launch.wake();
+    reconcile.wake();
+  });
+  const launch = start("launch", tick);
+  const dispatch = start("dispatch", dispatchTick(leader, begin));
   return {
     dispatch,
     launch,

@@ -290,6 +290,30 @@ create view spend as
   GROUP BY (date_trunc('day'::text, finished_at)), credential, model
   ORDER BY (date_trunc('day'::text, finished_at)) DESC, credential, model;
 
+create view unlaunched_runs as
+ SELECT r.id AS run_id,
+    r.task_id,
+    r.attempt,
+    r.retries,
+    r.addressee,
+    r.job_name,
+    r.repo_url,
+    r.host,
+    r.started_at AS claimed_at,
+    ceil(EXTRACT(epoch FROM p.time_limit))::integer AS time_limit_seconds,
+    p.image,
+    p.cpu,
+    p.memory,
+    c.name AS credential,
+    c.env_var,
+    c.file_path,
+    c.secret_name,
+    c.secret_key
+   FROM runs r
+     JOIN profiles p ON p.name = r.profile
+     JOIN credentials c ON c.name = r.credential
+  WHERE r.finished_at IS NULL AND r.launched_at IS NULL AND r.stop_requested_at IS NULL;
+
 -- Functions (text in sql/functions/)
 
 -- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, f7a4ef4a7a4b
@@ -297,7 +321,7 @@ create view spend as
 -- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp, d382a94f1fa9
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(claimed integer, drained integer, next_look_ms integer), plpgsql, 1d6e068541c8
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan, fcc4ba3a0eb9
 -- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
 -- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 7385d461f997
 -- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp, 0887f0011bd3
@@ -318,7 +342,7 @@ create view spend as
 -- mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean, plpgsql, 76a4ed7cb96d
 -- myzel_now() returns timestamp with time zone, sql, f036bb632624
 -- notify_engine() returns trigger, plpgsql, 152f1bc5c566
--- oldest_ready_heads(p_limit integer) returns uuid[], sql stable, a22a92586f54
+-- oldest_ready_heads(p_limit integer) returns uuid[], plpgsql stable, 6d79e430d13a
 -- pause(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 45147cbb608b
 -- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
 -- refresh_lanes(p_addressees text[]) returns void, plpgsql, 293c0a982766
@@ -489,3 +513,6 @@ grant select on table task_options to myzel_reader;
 grant delete, insert, select, update on table tasks to myzel_engine;
 grant delete, insert, select, update on table tasks to myzel_operator;
 grant select on table tasks to myzel_reader;
+grant delete, insert, select, update on table unlaunched_runs to myzel_engine;
+grant select on table unlaunched_runs to myzel_operator;
+grant select on table unlaunched_runs to myzel_reader;

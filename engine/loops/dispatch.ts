@@ -8,17 +8,20 @@ import { makeTickets } from "../domain/run-token.ts";
 import { claimRuns } from "../store/dispatch.ts";
 import type { Claimed } from "../store/dispatch.ts";
 import { fallAsleep, wakeUp } from "../store/leadership.ts";
+import type { UnlaunchedRun } from "../store/runs.ts";
 import type { Leader } from "./leader.ts";
 import type { Tick } from "./loop.ts";
 
 /** Most tasks a claim takes: big enough that the round trip does not count, small enough that launches begin soon. */
 const BATCH = 64;
-/** How often to look while an open transaction that has inserted keeps the engine from sleeping. */
-const OPEN_INSERTER_POLL_MS = 100;
+/** How soon to look again while a transaction that has inserted keeps the engine from sleeping: most commit at once. */
+const FIRST_OPEN_INSERTER_MS = 1;
+const LONGEST_OPEN_INSERTER_MS = 100;
 
-/** @param onClaimed called when there is something to launch */
-export function dispatchTick(leader: Leader, onClaimed: () => void): Tick {
+/** @param launch begins the launch of the claimed runs, without waiting for it */
+export function dispatchTick(leader: Leader, launch: (runs: readonly UnlaunchedRun[]) => void): Tick {
   let asleep = false;
+  let openInserterMs = FIRST_OPEN_INSERTER_MS;
   // Made while nothing waits for them: they would cost a claim a millisecond.
   let tickets = makeTickets(leader.runKey, BATCH);
 
@@ -29,17 +32,17 @@ export function dispatchTick(leader: Leader, onClaimed: () => void): Tick {
       host: leader.host,
       tickets,
     });
-    if (claimed.claimed > 0) {
-      leader.log.debug({ claimed: claimed.claimed }, "claimed tasks");
-      onClaimed();
+    if (claimed.to_launch.length > 0) {
+      launch(claimed.to_launch);
+      leader.log.debug({ claimed: claimed.to_launch.length }, "claimed tasks");
       tickets = makeTickets(leader.runKey, BATCH);
     }
     return claimed;
   };
 
   return async () => {
-    const { claimed, drained, next_look_ms } = await claim();
-    if (claimed > 0 || drained > 0) {
+    const { to_launch, drained, next_look_ms } = await claim();
+    if (to_launch.length > 0 || drained > 0) {
       if (asleep) {
         await wakeUp(leader.session);
         asleep = false;
@@ -49,7 +52,11 @@ export function dispatchTick(leader: Leader, onClaimed: () => void): Tick {
     const waitMs = Math.min(leader.pollIntervalMs, Math.max(1, next_look_ms ?? Infinity));
     if (asleep) return waitMs;
     asleep = await fallAsleep(leader.session);
-    if (!asleep) return Math.min(OPEN_INSERTER_POLL_MS, waitMs);
+    if (!asleep) {
+      openInserterMs = Math.min(openInserterMs * 2, LONGEST_OPEN_INSERTER_MS);
+      return Math.min(openInserterMs, waitMs);
+    }
+    openInserterMs = FIRST_OPEN_INSERTER_MS;
     return 0; // look once more, now that inserters notify
   };
 }

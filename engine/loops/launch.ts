@@ -18,23 +18,33 @@ const MOST_AT_ONCE = 16;
 /** What checkout and publish may take on top of the agent's own limit. */
 const PHASES_AROUND_AGENT_SECONDS = 30 * 60;
 
+export interface Launches {
+  /** Begins these launches, as far as there is room; the tick finds the others. */
+  begin(runs: readonly UnlaunchedRun[]): void;
+  /** Begins what was left: for want of room, or by an engine that died between claim and launch. */
+  tick: Tick;
+}
+
 /** @param onLaunched called when a launch has ended, well or not */
-export function launchTick(leader: Leader, onLaunched: () => void): Tick {
+export function launches(leader: Leader, onLaunched: () => void): Launches {
   const { launching } = leader;
-  return async () => {
-    const places = MOST_AT_ONCE - launching.size;
-    if (places > 0) {
-      const runs = await unlaunchedRuns(leader.database, leader.host, MOST_AT_ONCE + launching.size);
-      for (const run of runs.filter(({ run_id }) => !launching.has(run_id)).slice(0, places)) {
-        launching.add(run.run_id);
-        void launchOne(leader, run).finally(() => {
-          launching.delete(run.run_id);
-          onLaunched();
-        });
-      }
+  const begin = (runs: readonly UnlaunchedRun[]): void => {
+    const fresh = runs.filter((run) => !launching.has(run.run_id));
+    for (const run of fresh.slice(0, MOST_AT_ONCE - launching.size)) {
+      launching.add(run.run_id);
+      void launchOne(leader, run).finally(() => {
+        launching.delete(run.run_id);
+        onLaunched();
+      });
+    }
+  };
+  const tick = async (): Promise<number> => {
+    if (launching.size < MOST_AT_ONCE) {
+      begin(await unlaunchedRuns(leader.database, leader.host, MOST_AT_ONCE + launching.size));
     }
     return leader.pollIntervalMs;
   };
+  return { begin, tick };
 }
 
 /** Never rejects: what fails here is settled, or found again by the next look. */

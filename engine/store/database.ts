@@ -235,6 +235,27 @@ export interface Tasks {
   worker_pod: string | null;
 }
 
+export interface UnlaunchedRuns {
+  addressee: string | null;
+  attempt: number | null;
+  claimed_at: Timestamp | null;
+  cpu: string | null;
+  credential: string | null;
+  env_var: string | null;
+  file_path: string | null;
+  host: string | null;
+  image: string | null;
+  job_name: string | null;
+  memory: string | null;
+  repo_url: string | null;
+  retries: number | null;
+  run_id: string | null;
+  secret_key: string | null;
+  secret_name: string | null;
+  task_id: string | null;
+  time_limit_seconds: number | null;
+}
+
 export interface DB {
   addressees: Addressees;
   credentials: Credentials;
@@ -251,4 +272,5 @@ export interface DB {
   task_events: TaskEvents;
   task_options: TaskOptions;
   tasks: Tasks;
+  unlaunched_runs: UnlaunchedRuns;
 }

@@ -2,6 +2,7 @@
 import { sql } from "kysely";
 import { asking } from "./connection.ts";
 import type { Database } from "./connection.ts";
+import type { UnlaunchedRun } from "./runs.ts";
 
 export interface Claim {
   epoch: number;
@@ -13,7 +14,8 @@ export interface Claim {
 }
 
 export interface Claimed {
-  claimed: number;
+  /** The runs it made. */
+  to_launch: UnlaunchedRun[];
   /** Changes of lanes that were worked off; more may be left. */
   drained: number;
   /** Milliseconds until a gate opens by the clock alone; null if none will. */
@@ -24,12 +26,12 @@ export interface Claimed {
 export async function claimRuns(database: Database, claim: Claim): Promise<Claimed> {
   const result = await asking(
     sql<Claimed>`
-      select claimed, drained, next_look_ms from claim_runs(
+      select to_launch, drained, next_look_ms from claim_runs(
         ${claim.epoch}, ${claim.launcher}, ${claim.host}, ${claim.tickets.length},
         ${claim.tickets.map((ticket) => ticket.runId)}::uuid[],
         ${claim.tickets.map((ticket) => ticket.tokenHash)}::bytea[])`.execute(database.db),
   );
-  return result.rows[0] ?? { claimed: 0, drained: 0, next_look_ms: null };
+  return result.rows[0] ?? { to_launch: [], drained: 0, next_look_ms: null };
 }
 
 /** Logs every addressee for another look; dispatch works it off. Heals lanes that missed a change. */

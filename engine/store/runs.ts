@@ -30,16 +30,9 @@ export interface UnlaunchedRun {
 export async function unlaunchedRuns(database: Database, host: string | null, limit: number): Promise<UnlaunchedRun[]> {
   const result = await asking(
     sql<UnlaunchedRun>`
-      select
-        r.id as run_id, r.task_id, r.attempt, r.retries, r.addressee, r.job_name, r.repo_url,
-        ceil(extract(epoch from p.time_limit))::integer as time_limit_seconds, p.image, p.cpu, p.memory,
-        c.name as credential, c.env_var, c.file_path, c.secret_name, c.secret_key
-      from runs r
-      join profiles p on p.name = r.profile
-      join credentials c on c.name = r.credential
-      where r.finished_at is null and r.launched_at is null and r.stop_requested_at is null
-        and r.host is not distinct from ${host}
-      order by r.started_at
+      select * from unlaunched_runs
+      where host is not distinct from ${host}
+      order by claimed_at
       limit ${limit}`.execute(database.db),
   );
   return result.rows;

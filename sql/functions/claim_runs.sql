@@ -4,24 +4,29 @@
 -- oldest pending task of an addressee first, the oldest head first over all addressees; while the global limit binds,
 -- places go round over the repositories, the one with the fewest live runs first. Its cost does not grow with the
 -- backlog: it looks at lanes that changed and at lanes that are ready.
--- Returns how many it claimed, how many changes of lanes it worked off (more may be left), and in how many
--- milliseconds a gate opens by the clock alone (a pause after a failure, a usage limit); null if none.
+-- Returns the claimed runs with what their launch needs (to_launch: rows of the view unlaunched_runs), how many changes
+-- of lanes it worked off (drained; more may be left), and in how many milliseconds a gate opens by the clock alone (a
+-- pause after a failure, a usage limit; null if none).
 -- Ids and token hashes of the new runs are given, because the token is made outside of the database.
 -- Locks: the epoch (shared), the claimed tasks (skipping locked ones: such a head keeps its place), their new runs.
 -- Raises MZ001 when the epoch is over.
 drop function if exists claim_runs(bigint, text, text, integer, uuid[], bytea[]);
 create function claim_runs(
   p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]
-) returns table (claimed integer, drained integer, next_look_ms integer)
-  language plpgsql as $$
+) returns table (to_launch jsonb, drained integer, next_look_ms integer)
+  language plpgsql
+  -- a custom plan a call costs more than it saves: every statement here goes by an index whatever the values
+  set plan_cache_mode = force_generic_plan
+as $$
 #variable_conflict use_column
 declare
   v_changed text[];
   v_places integer;
   v_heads uuid[];
   v_tasks uuid[];
+  v_runs uuid[];
 begin
-  claimed := 0;
+  to_launch := '[]';
   perform hold_epoch(p_epoch);
 
   -- 1. Lanes that changed, and lanes whose pause after a failure is over.
@@ -109,21 +114,25 @@ begin
     select p_run_ids[place], task_id, addressee, slot, attempt, retries, p_epoch, p_launcher, p_host,
       'task-' || task_id || '-' || attempt, profile, credential, repo_url, p_token_hashes[place]
     from chosen
-    returning task_id
+    returning id, task_id
   )
-  select array_agg(task_id), count(*) into v_tasks, claimed from inserted;
+  select array_agg(task_id), array_agg(id) into v_tasks, v_runs from inserted;
 
   -- 6. The tasks run; their lanes are looked at again by the next claim (the trigger logged them).
   update tasks set status = 'running', started_at = myzel_now() where id = any (v_tasks);
   update lanes set ready = false
   where addressee = any (array(select addressee from tasks where id = any (v_tasks)));
+  if v_runs is not null then
+    select jsonb_agg(to_jsonb(u) order by u.claimed_at) into to_launch from unlaunched_runs u where u.run_id = any (v_runs);
+  end if;
   return next;
 end $$;
 
 -- Heads of ready lanes behind open credentials, oldest first.
 create or replace function oldest_ready_heads(p_limit integer) returns uuid[]
-  language sql stable as $$
-  select array_agg(head.head_task_id order by head.head_created_at, head.head_task_id)
+  language plpgsql stable as $$
+begin
+  return (select array_agg(head.head_task_id order by head.head_created_at, head.head_task_id)
   from (
     select l.head_task_id, l.head_created_at
     from credentials c
@@ -136,8 +145,8 @@ create or replace function oldest_ready_heads(p_limit integer) returns uuid[]
     where c.problem is null and coalesce(c.blocked_until <= myzel_now(), true)
     order by l.head_created_at, l.head_task_id
     limit p_limit
-  ) head;
-$$;
+  ) head);
+end $$;
 
 -- The same while the global limit binds: places go round over the repositories, the one with the fewest live runs
 -- first, oldest head first within each. Walks the distinct repositories of ready lanes, not the lanes.

@@ -21,3 +21,15 @@ begin
     and t.worker_pod is distinct from r.pod_name;
   return true;
 end $$;
+
+-- Live runs that wait for their job, with what the launch needs; runs to be stopped are not among them.
+create or replace view unlaunched_runs as
+  select
+    r.id as run_id, r.task_id, r.attempt, r.retries, r.addressee, r.job_name, r.repo_url, r.host,
+    r.started_at as claimed_at,
+    ceil(extract(epoch from p.time_limit))::integer as time_limit_seconds, p.image, p.cpu, p.memory,
+    c.name as credential, c.env_var, c.file_path, c.secret_name, c.secret_key
+  from runs r
+  join profiles p on p.name = r.profile
+  join credentials c on c.name = r.credential
+  where r.finished_at is null and r.launched_at is null and r.stop_requested_at is null;

@@ -45,9 +45,14 @@ export async function schemaClient(maxLiveRuns = 100): Promise<SchemaClient> {
     let total = 0;
     for (;;) {
       const tickets = makeTickets(RUN_KEY, limit);
-      const { claimed, drained } = await claimRuns(engine, { epoch, launcher: "process", host: "test-host", tickets });
-      total += claimed;
-      if (claimed === 0 && drained === 0) return total;
+      const { to_launch, drained } = await claimRuns(engine, {
+        epoch,
+        launcher: "process",
+        host: "test-host",
+        tickets,
+      });
+      total += to_launch.length;
+      if (to_launch.length === 0 && drained === 0) return total;
     }
   };
   const liveRun: SchemaClient["liveRun"] = async (taskId) =>
