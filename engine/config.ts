@@ -41,6 +41,16 @@ const duration = (fallback: string) =>
       return ms;
     });
 
+const wholeNumber = (min: number, max: number) =>
+  z.string().transform((text, context) => {
+    const value = /^\d{1,15}$/.test(text.trim()) ? Number(text) : NaN;
+    if (!(value >= min && value <= max)) {
+      context.addIssue({ code: "custom", message: `"${text}" is no whole number from ${min} to ${max}` });
+      return z.NEVER;
+    }
+    return value;
+  });
+
 const postgresUrl = z
   .string()
   .refine((text) => /^postgres(ql)?:\/\//.test(text), "must begin with postgres:// or postgresql://");
@@ -59,7 +69,7 @@ const schema = z.object({
     .describe("embedded database, run directories, caches, stored logins"),
   MYZEL_LAUNCHER: z.enum(["process", "kubernetes"]).optional().describe("where runs happen: process or kubernetes"),
   MYZEL_POLL_INTERVAL: duration("5s").describe("safety net of dispatch: look at least so often"),
-  MYZEL_MAX_LIVE_RUNS: z.coerce.number().int().min(1).max(100_000).optional().describe("global limit of live runs"),
+  MYZEL_MAX_LIVE_RUNS: wholeNumber(1, 100_000).optional().describe("global limit of live runs"),
   MYZEL_MODEL_BASE_URL: z
     .url()
     .optional()
@@ -73,19 +83,10 @@ const schema = z.object({
     .regex(/^[a-z_][a-z0-9_]{0,39}$/, "must be lower-case letters, digits and _, at most 40")
     .default("myzel")
     .describe("prefix of the database roles <prefix>_engine, _operator, _reader, _pod"),
-  MYZEL_RUN_UID_BASE: z.coerce
-    .number()
-    .int()
-    .min(1000)
-    .max(2_147_000_000)
+  MYZEL_RUN_UID_BASE: wholeNumber(1000, 2_147_000_000)
     .default(1_900_000_000)
     .describe("first user id for runs where the engine is root"),
-  MYZEL_CLONE_DEPTH: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .optional()
-    .describe("shallow clones of so many commits; default: whole"),
+  MYZEL_CLONE_DEPTH: wholeNumber(1, 1_000_000).optional().describe("shallow clones of so many commits; default: whole"),
   MYZEL_KEEP_TRANSCRIPTS: duration("30d").describe("age at which transcripts are pruned"),
   CLAUDE_CODE_OAUTH_TOKEN: z.string().min(1).optional().describe("Claude token of the credential `default`"),
   KUBECONFIG: z.string().optional().describe("cluster to use outside of one"),

@@ -300,18 +300,18 @@ create view unlaunched_runs as
     r.repo_url,
     r.host,
     r.started_at AS claimed_at,
-    ceil(EXTRACT(epoch FROM p.time_limit))::integer AS time_limit_seconds,
+    ceil(EXTRACT(epoch FROM COALESCE(p.time_limit, '02:00:00'::interval)))::integer AS time_limit_seconds,
     p.image,
     p.cpu,
     p.memory,
-    c.name AS credential,
+    r.credential,
     c.env_var,
     c.file_path,
     c.secret_name,
     c.secret_key
    FROM runs r
-     JOIN profiles p ON p.name = r.profile
-     JOIN credentials c ON c.name = r.credential
+     LEFT JOIN profiles p ON p.name = r.profile
+     LEFT JOIN credentials c ON c.name = r.credential
   WHERE r.finished_at IS NULL AND r.launched_at IS NULL AND r.stop_requested_at IS NULL;
 
 -- Functions (text in sql/functions/)

@@ -29,7 +29,7 @@ Examples:
         );
       }
       const url = await findDatabase(configOf(command));
-      process.exitCode = await run(program, args, psqlEnvironment(url, process.env));
+      process.exitCode = await run(program, ["--set=SHOW_CONTEXT=never", ...args], psqlEnvironment(url, process.env));
     });
   addSettings(command);
 }

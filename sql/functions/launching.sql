@@ -27,9 +27,10 @@ create or replace view unlaunched_runs as
   select
     r.id as run_id, r.task_id, r.attempt, r.retries, r.addressee, r.job_name, r.repo_url, r.host,
     r.started_at as claimed_at,
-    ceil(extract(epoch from p.time_limit))::integer as time_limit_seconds, p.image, p.cpu, p.memory,
-    c.name as credential, c.env_var, c.file_path, c.secret_name, c.secret_key
+    ceil(extract(epoch from coalesce(p.time_limit, interval '2 hours')))::integer as time_limit_seconds,
+    p.image, p.cpu, p.memory, r.credential, c.env_var, c.file_path, c.secret_name, c.secret_key
   from runs r
-  join profiles p on p.name = r.profile
-  join credentials c on c.name = r.credential
+  -- a profile or credential that was deleted meanwhile: checkout is turned away, and the next attempt resolves anew
+  left join profiles p on p.name = r.profile
+  left join credentials c on c.name = r.credential
   where r.finished_at is null and r.launched_at is null and r.stop_requested_at is null;

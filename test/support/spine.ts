@@ -49,7 +49,10 @@ export interface Spine {
 }
 
 /** @param script of the model; its conversation is the agent's */
-export async function startSpine(script: Script, options: { claudeToken?: string | null } = {}): Promise<Spine> {
+export async function startSpine(
+  script: Script,
+  options: { claudeToken?: string | null; environment?: NodeJS.ProcessEnv } = {},
+): Promise<Spine> {
   const claudeToken = options.claudeToken === undefined ? CLAUDE_TOKEN : options.claudeToken;
   const dataDir = await mkdtemp(join(tmpdir(), "myzel-spine-"));
   await chmod(dataDir, 0o711);
@@ -62,7 +65,7 @@ export async function startSpine(script: Script, options: { claudeToken?: string
     modelBaseUrl: model.url,
     runUidBase: 1_900_000_000,
     ...(claudeToken === null ? {} : { claudeToken }),
-    environment: process.env,
+    environment: options.environment ?? process.env,
     log,
   });
   const engines: { stop(): Promise<void> }[] = [];
