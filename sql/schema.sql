@@ -217,7 +217,7 @@ CREATE INDEX lanes_ready_by_repo ON public.lanes USING btree (credential, repo_u
 CREATE INDEX lanes_wake ON public.lanes USING btree (wake_at) WHERE (wake_at IS NOT NULL);
 CREATE INDEX runs_finished ON public.runs USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 CREATE UNIQUE INDEX runs_live_slot ON public.runs USING btree (addressee, slot) WHERE (finished_at IS NULL);
-CREATE UNIQUE INDEX runs_live_task ON public.runs USING btree (task_id) WHERE (finished_at IS NULL);
+CREATE UNIQUE INDEX runs_live_task ON public.runs USING btree (task_id) WHERE (success IS NULL);
 CREATE INDEX runs_unlaunched ON public.runs USING btree (started_at) WHERE ((finished_at IS NULL) AND (launched_at IS NULL));
 CREATE INDEX task_events_task ON public.task_events USING btree (task_id, id);
 CREATE INDEX tasks_completed ON public.tasks USING btree (completed_at DESC) WHERE (status = 'completed'::text);
@@ -321,7 +321,7 @@ create view unlaunched_runs as
 -- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp, d382a94f1fa9
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan, fcc4ba3a0eb9
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off, 49395d67667e
 -- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
 -- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 7385d461f997
 -- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp, 0887f0011bd3
@@ -345,7 +345,7 @@ create view unlaunched_runs as
 -- oldest_ready_heads(p_limit integer) returns uuid[], plpgsql stable, 6d79e430d13a
 -- pause(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 45147cbb608b
 -- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
--- refresh_lanes(p_addressees text[]) returns void, plpgsql, 293c0a982766
+-- refresh_lanes(p_addressees text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off, 5e419c4bac10
 -- refuse_task_insert() returns trigger, plpgsql set search_path=public, pg_temp, fed88d696fe6
 -- refuse_truncate() returns trigger, plpgsql, 350358b42276
 -- repo_url_problem(p_repo_url text) returns text, sql immutable, 2c96683b08fe

@@ -15,8 +15,12 @@ create function claim_runs(
   p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]
 ) returns table (to_launch jsonb, drained integer, next_look_ms integer)
   language plpgsql
-  -- a custom plan a call costs more than it saves: every statement here goes by an index whatever the values
+  -- every statement here goes by an index, whatever the values and however old the statistics; and a plan made for
+  -- each call would cost more than it saves
   set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -66,7 +70,11 @@ begin
   from (
     select t.id
     from tasks t
-    join lanes l on l.addressee = t.addressee and l.head_task_id = t.id and l.head_created_at = t.created_at
+    cross join lateral (
+      select from lanes l
+      where l.addressee = t.addressee and l.head_task_id = t.id and l.head_created_at = t.created_at
+      limit 1
+    ) lane
     where t.id = any (v_heads) and t.status = 'pending'
     for update of t skip locked
   ) locked;

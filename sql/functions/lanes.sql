@@ -11,17 +11,31 @@ create or replace function resolve_profile(p_addressee text, p_task_profile text
     'red');
 
 -- Brings the lanes of these addressees up to date with tasks, runs, addressees and profiles. Called by dispatch
--- alone, which is the only writer of lanes. Each addressee costs a few index look-ups, whatever its backlog.
+-- alone, which is the only writer of lanes. Each addressee costs a few index look-ups, whatever its backlog: the
+-- planner is told so, because it would choose by statistics that lag behind a queue.
 create or replace function refresh_lanes(p_addressees text[]) returns void
-  language plpgsql as $$
+  language plpgsql
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+as $$
 begin
-  delete from lanes l
-  where l.addressee = any (p_addressees)
-    and not exists (select 1 from tasks t where t.addressee = l.addressee and t.status = 'pending');
-
+  with touched as materialized (
+    select t.addressee, head.id, head.created_at, head.repo_url
+    from unnest(p_addressees) t (addressee)
+    left join lateral (
+      select h.id, h.created_at, h.repo_url from tasks h
+      where h.addressee = t.addressee and h.status = 'pending'
+      order by h.created_at, h.id
+      limit 1
+    ) head on true
+  ), emptied as (
+    delete from lanes where addressee = any (array(select addressee from touched where id is null))
+  )
   insert into lanes as l (addressee, head_task_id, head_created_at, repo_url, credential, ready, wake_at)
   select
-    touched.addressee,
+    head.addressee,
     head.id,
     head.created_at,
     coalesce(head.repo_url, ''),
@@ -32,18 +46,12 @@ begin
       and not coalesce(last.live, false)
       and coalesce(last.retry_at <= myzel_now(), true),
     case when last.retry_at > myzel_now() then last.retry_at end
-  from unnest(p_addressees) touched (addressee)
-  cross join lateral (
-    select t.id, t.created_at, t.repo_url from tasks t
-    where t.addressee = touched.addressee and t.status = 'pending'
-    order by t.created_at, t.id
-    limit 1
-  ) head
-  left join addressees a on a.addressee = touched.addressee
+  from touched head
+  left join addressees a on a.addressee = head.addressee
   left join task_options o on o.task_id = head.id
-  join profiles profile on profile.name = resolve_profile(touched.addressee, o.profile, a.profile)
+  join profiles profile on profile.name = resolve_profile(head.addressee, o.profile, a.profile)
   cross join lateral (
-    select count(*) from runs r where r.addressee = touched.addressee and r.finished_at is null
+    select count(*) from runs r where r.addressee = head.addressee and r.finished_at is null
   ) live
   left join lateral (
     select r.finished_at is null as live, r.retry_at from runs r
@@ -51,6 +59,7 @@ begin
     order by r.attempt desc
     limit 1
   ) last on true
+  where head.id is not null
   on conflict (addressee) do update set
     head_task_id = excluded.head_task_id,
     head_created_at = excluded.head_created_at,

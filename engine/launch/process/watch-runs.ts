@@ -52,7 +52,7 @@ export function createRunWatch(dataDir: string, log: Logger): RunWatch {
 /** Null where the system has no watch left to give: the engine's own polling serves as well. */
 function watchRuns(dataDir: string, changed: () => void, log: Logger): FSWatcher | null {
   try {
-    mkdirSync(runsDirectory(dataDir), { recursive: true });
+    mkdirSync(runsDirectory(dataDir), { recursive: true, mode: 0o711 });
     const watcher = watchDirectory(runsDirectory(dataDir), (_event, name) => {
       if (name !== null && !name.startsWith(".")) changed();
     });
