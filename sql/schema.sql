@@ -318,28 +318,28 @@ create view unlaunched_runs as
 
 -- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, f7a4ef4a7a4b
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
--- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp, d382a94f1fa9
+-- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off, fcf2a111b4a7
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
 -- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off, 49395d67667e
 -- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
 -- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 7385d461f997
--- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp, 0887f0011bd3
+-- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp enable_seqscan=off, 55fa68236bbd
 -- demand_task(p_id uuid) returns tasks, plpgsql, 6abfac87822b
 -- engine_is_live() returns boolean, sql stable, 0ff24df4df4d
 -- enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) returns tasks, plpgsql, d9ae015b5eaa
 -- fair_ready_heads(p_limit integer) returns uuid[], sql stable, caa01338c755
--- follow_task_edit() returns trigger, plpgsql security definer set search_path=public, pg_temp, 4bece759175a
--- guard_task_update() returns trigger, plpgsql security definer set search_path=public, pg_temp, 03faf657af85
+-- follow_task_edit() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off, 0647a1d676f4
+-- guard_task_update() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off, 6e631a90523a
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
--- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp, b02564e01a45
+-- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off, f32b921c9aaa
 -- log_changed_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, e2a07373e43c
 -- log_changed_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, e8e6a4258243
 -- log_deleted_rows() returns trigger, plpgsql security definer set search_path=public, pg_temp, 0873c0b6349d
 -- log_inserted_tasks() returns trigger, plpgsql security definer set search_path=public, pg_temp, fc5cad546c04
 -- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp, 9c74c0d11434
 -- log_updated_tasks() returns trigger, plpgsql security definer set search_path=public, pg_temp, 98c3784ec126
--- mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean, plpgsql, 76a4ed7cb96d
+-- mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean, plpgsql set enable_seqscan=off, 6e59358cc3da
 -- myzel_now() returns timestamp with time zone, sql, f036bb632624
 -- notify_engine() returns trigger, plpgsql, 152f1bc5c566
 -- oldest_ready_heads(p_limit integer) returns uuid[], plpgsql stable, 6d79e430d13a
@@ -354,7 +354,7 @@ create view unlaunched_runs as
 -- result_of(p_run runs, p_outcome jsonb) returns jsonb, sql immutable, af574d580677
 -- resume(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 85e965a62568
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
--- settle_run(p_epoch bigint, p_run_id uuid, p_outcome jsonb) returns text, plpgsql, f662ae6d9fa7
+-- settle_run(p_epoch bigint, p_run_id uuid, p_outcome jsonb) returns text, plpgsql set enable_seqscan=off, 769b5416e49a
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e

@@ -2,7 +2,8 @@
 -- cannot break it either. Raises MZ002 with a sentence that says what to do instead.
 -- Locks: the task's row (by the UPDATE itself), then its live run, if that is to be stopped.
 create or replace function guard_task_update() returns trigger
-  language plpgsql security definer set search_path = public, pg_temp as $$
+  language plpgsql security definer set search_path = public, pg_temp
+  set enable_seqscan = off as $$
 declare
   v_live runs;
   v_content_changed boolean := (new.addressee, new.prompt, new.repo_url, new.branch)
@@ -76,7 +77,8 @@ create or replace trigger tasks_guard_update
 -- After a task left `running` by an edit, or was deleted: its live run, if one is left, is to be stopped. A settle
 -- finishes the run first and so finds nothing here. A hand edit also ends the chain of repeated attempts.
 create or replace function follow_task_edit() returns trigger
-  language plpgsql security definer set search_path = public, pg_temp as $$
+  language plpgsql security definer set search_path = public, pg_temp
+  set enable_seqscan = off as $$
 declare
   v_stopped integer;
 begin

@@ -1,7 +1,8 @@
 -- Notes that a run's job exists. Zero rows (false) if the run has ended meanwhile. Called by the launch loop.
 -- Locks: the epoch (shared), the task, then its run. Raises MZ001.
 create or replace function mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean
-  language plpgsql as $$
+  language plpgsql
+  set enable_seqscan = off as $$
 declare
   v_task_id uuid;
 begin

@@ -10,7 +10,8 @@
 -- Returns 'settled', 'already' or 'unknown'.
 -- Locks: the epoch (shared), the task, its run, the credential. Raises MZ001.
 create or replace function settle_run(p_epoch bigint, p_run_id uuid, p_outcome jsonb) returns text
-  language plpgsql as $$
+  language plpgsql
+  set enable_seqscan = off as $$
 declare
   v_run runs;
   v_task tasks;
