@@ -351,10 +351,11 @@ create view unlaunched_runs as
 -- repo_url_problem(p_repo_url text) returns text, sql immutable, 2c96683b08fe
 -- reschedule(id uuid, note text) returns tasks, plpgsql security definer set search_path=public, pg_temp, aaf1a4ba692a
 -- resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) returns text, sql stable, 0cbfc62427e0
--- result_of(p_run runs, p_outcome jsonb) returns jsonb, sql immutable, af574d580677
+-- result_of(p_attempt integer, p_outcome jsonb) returns jsonb, sql immutable, 542ff6944cc7
 -- resume(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 85e965a62568
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
--- settle_run(p_epoch bigint, p_run_id uuid, p_outcome jsonb) returns text, plpgsql set enable_seqscan=off, 769b5416e49a
+-- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off, 0e8e25b41f40
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e
@@ -445,13 +446,14 @@ grant execute on function reschedule(id uuid, note text) to myzel_operator;
 grant execute on function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) to myzel_engine;
 grant execute on function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) to myzel_operator;
 grant execute on function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) to myzel_reader;
-grant execute on function result_of(p_run runs, p_outcome jsonb) to myzel_engine;
+grant execute on function result_of(p_attempt integer, p_outcome jsonb) to myzel_engine;
 grant execute on function resume(addressee text) to myzel_engine;
 grant execute on function resume(addressee text) to myzel_operator;
 grant execute on function say_duration(p_duration interval) to myzel_engine;
 grant execute on function say_duration(p_duration interval) to myzel_operator;
 grant execute on function say_duration(p_duration interval) to myzel_reader;
-grant execute on function settle_run(p_epoch bigint, p_run_id uuid, p_outcome jsonb) to myzel_engine;
+grant execute on function settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) to myzel_engine;
+grant execute on function settle_runs(p_epoch bigint, p_settlements jsonb) to myzel_engine;
 grant execute on function step_down(p_epoch bigint) to myzel_engine;
 grant execute on function stop(id uuid, reason text) to myzel_engine;
 grant execute on function stop(id uuid, reason text) to myzel_operator;

@@ -4,6 +4,8 @@
  */
 import { Logger as WorkerLogger, parseCrontab, run } from "graphile-worker";
 import type { TaskList } from "graphile-worker";
+import type pg from "pg";
+import { asking } from "../store/connection.ts";
 import { sweepLanes } from "../store/dispatch.ts";
 import { pruneTranscripts } from "../store/transcripts.ts";
 import type { Leader } from "../loops/leader.ts";
@@ -20,20 +22,48 @@ export interface RecurringOptions {
   keepTranscriptsMs: number;
 }
 
-/** Starts graphile-worker on the leader's pool. Returns the way to stop it, which waits for jobs under way. */
+/**
+ * Starts graphile-worker on the leader's pool. Returns the way to stop it, which waits for jobs under way.
+ * @throws DatabaseUnreachableError, also where no connection is free
+ */
 export async function startRecurring(leader: Leader, options: RecurringOptions): Promise<() => Promise<void>> {
-  const runner = await run({
-    pgPool: leader.database.pool,
-    taskList: tasksOf(leader, options),
-    parsedCronItems: parseCrontab(CRONTAB),
-    concurrency: 2,
-    pollInterval: POLL_MS,
-    noHandleSignals: true,
-    logger: workerLogger(leader),
-  });
+  const runner = await asking(
+    run({
+      pgPool: releasingOnce(leader.database.pool),
+      taskList: tasksOf(leader, options),
+      parsedCronItems: parseCrontab(CRONTAB),
+      concurrency: 2,
+      pollInterval: POLL_MS,
+      noHandleSignals: true,
+      logger: workerLogger(leader),
+    }),
+  );
   // A lost database ends the leadership, which starts a new runner; its error is logged there.
   runner.promise.catch(() => undefined);
   return () => runner.stop().catch(() => undefined);
+}
+
+type Release = (destroy?: Error | boolean) => void;
+type OnConnect = (error: Error | undefined, client: pg.PoolClient | undefined, release: Release) => void;
+
+/**
+ * The pool for graphile-worker, whose listener (0.18.0) releases its connection a second time where that is
+ * lost while it stops: the pool throws then, nobody catches it, and the engine would end.
+ */
+function releasingOnce(pool: pg.Pool): pg.Pool {
+  const connect = (callback?: OnConnect): unknown => {
+    if (callback === undefined) return pool.connect();
+    return pool.connect((error, client, release) => {
+      let released = false;
+      callback(error, client, (destroy) => {
+        if (!released) release(destroy);
+        released = true;
+      });
+    });
+  };
+  return new Proxy(pool, {
+    get: (target, name): unknown => (name === "connect" ? connect : Reflect.get(target, name)),
+  });
 }
 
 function tasksOf(leader: Leader, options: RecurringOptions): TaskList {

@@ -10,7 +10,7 @@ import type { JobEnd, PhaseEnd } from "./job.ts";
 import { FAILURE_KINDS } from "./failure-codes.ts";
 import { blockedUntil, retryPauseSeconds } from "./retry.ts";
 
-/** What the database's settle_run() executes. It makes no choice of its own but whether the task is still the run's. */
+/** What the database's settle_runs() executes. It makes no choice of its own but whether the task is still the run's. */
 export interface Settlement {
   action: "complete" | "requeue";
   success: boolean;

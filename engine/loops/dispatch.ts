@@ -31,6 +31,10 @@ export function dispatchTick(leader: Leader, launch: (runs: readonly UnlaunchedR
       launcher: leader.launcher.name,
       host: leader.host,
       tickets,
+    }).catch((error: unknown) => {
+      // Only the answer may be lost: runs with these ids may exist, and the launch loop finds them.
+      tickets = makeTickets(leader.runKey, BATCH);
+      throw error;
     });
     if (claimed.to_launch.length > 0) {
       launch(claimed.to_launch);

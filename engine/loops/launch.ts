@@ -9,7 +9,7 @@ import { runToken } from "../domain/run-token.ts";
 import { LaunchError } from "../launch/launcher.ts";
 import type { LaunchSpec } from "../launch/launcher.ts";
 import { StaleEpochError } from "../store/errors.ts";
-import { markLaunched, settleRun, unlaunchedRuns } from "../store/runs.ts";
+import { markLaunched, settleRuns, unlaunchedRuns } from "../store/runs.ts";
 import type { UnlaunchedRun } from "../store/runs.ts";
 import type { Leader } from "./leader.ts";
 import type { Tick } from "./loop.ts";
@@ -76,7 +76,7 @@ async function settleFailedLaunch(leader: Leader, run: UnlaunchedRun, error: Lau
     new Date(),
     Math.random(),
   );
-  await settleRun(leader.database, leader.epoch, run.run_id, settlement);
+  await settleRuns(leader.database, leader.epoch, [{ runId: run.run_id, settlement }]);
 }
 
 function specOf(leader: Leader, run: UnlaunchedRun): LaunchSpec {

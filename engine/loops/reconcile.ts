@@ -12,11 +12,14 @@ import { liveRuns, markLaunched, stillLive } from "../store/runs.ts";
 import type { SettleableRun } from "../store/runs.ts";
 import type { Leader } from "./leader.ts";
 import type { Tick } from "./loop.ts";
-import { settleEnded, settleMissing, settleUnlaunched } from "./settle.ts";
+import { settleAll } from "./settle.ts";
+import type { Settleable } from "./settle.ts";
 
 const FULL_LOOK_MS = 30_000;
 /** What failed is tried again soon. */
 const RETRY_MS = 1_000;
+
+type OtherAction = Exclude<Action<SettleableRun>, Settleable>;
 
 export function reconcileTick(leader: Leader): Tick {
   return async () => {
@@ -28,13 +31,16 @@ export function reconcileTick(leader: Leader): Tick {
       launching: leader.launching,
       host: leader.launcher.host,
     });
-    const failed = await Promise.all(actions.map((action) => carryOut(leader, action)));
+    const failed = await Promise.all([
+      settleAll(leader, actions.filter(isSettleable)),
+      ...actions.filter(isOther).map((action) => carryOut(leader, action)),
+    ]);
     return failed.includes(true) ? RETRY_MS : FULL_LOOK_MS;
   };
 }
 
 /** Returns whether it failed and is to be tried again. @throws StaleEpochError */
-async function carryOut(leader: Leader, action: Action<SettleableRun>): Promise<boolean> {
+async function carryOut(leader: Leader, action: OtherAction): Promise<boolean> {
   try {
     await execute(leader, action);
     return false;
@@ -46,14 +52,8 @@ async function carryOut(leader: Leader, action: Action<SettleableRun>): Promise<
   }
 }
 
-async function execute(leader: Leader, action: Action<SettleableRun>): Promise<void> {
+async function execute(leader: Leader, action: OtherAction): Promise<void> {
   switch (action.kind) {
-    case "settle":
-      return await settleEnded(leader, action.run, action.observation);
-    case "settle_missing":
-      return await settleMissing(leader, action.run);
-    case "settle_unlaunched":
-      return await settleUnlaunched(leader, action.run);
     case "mark_launched":
       await markLaunched(leader.database, leader.epoch, action.run.id, action.podName);
       return;
@@ -69,4 +69,12 @@ async function endOrphan(leader: Leader, observation: Observation): Promise<void
   if ((await stillLive(leader.database, [observation.runId])).size > 0) return;
   if (observation.state === "ended") await leader.launcher.remove(observation.jobName);
   else await leader.launcher.stop(observation.jobName, "no live run");
+}
+
+function isSettleable(action: Action<SettleableRun>): action is Settleable {
+  return action.kind === "settle" || action.kind === "settle_missing" || action.kind === "settle_unlaunched";
+}
+
+function isOther(action: Action<SettleableRun>): action is OtherAction {
+  return !isSettleable(action);
 }

@@ -1,5 +1,6 @@
 /**
- * Settle: writes what became of an ended job back into its task, then removes the job.
+ * Settle: writes what became of ended jobs back into their tasks, many in one transaction, then removes
+ * the jobs.
  *
  * Evidence first: where publish stored no transcript, the job's log is kept before anything is removed.
  * Every step may be repeated; a repeated settle changes nothing.
@@ -8,40 +9,96 @@ import { jobEnd } from "../domain/job.ts";
 import { settlementOf, settlementOfUnlaunchedStop } from "../domain/outcome.ts";
 import type { Settlement } from "../domain/outcome.ts";
 import type { JobEnd, Observation } from "../launch/launcher.ts";
-import { markLaunched, settleRun, storedReport } from "../store/runs.ts";
+import { markLaunched, settleRuns, storedReport } from "../store/runs.ts";
 import type { SettleableRun } from "../store/runs.ts";
 import { keepLog } from "../store/transcripts.ts";
+import { StaleEpochError } from "../store/errors.ts";
 import type { Leader } from "./leader.ts";
 
 /** The end of a job's log that is kept where there is no transcript. */
 const KEPT_LOG_CHARS = 1024 * 1024;
 
-export async function settleEnded(leader: Leader, run: SettleableRun, observation: Observation): Promise<void> {
-  // A job may end before its launch could be noted.
-  if (!run.launched) await markLaunched(leader.database, leader.epoch, run.id, observation.podName);
-  if (!run.hasTranscript) await keepJobLog(leader, run);
-  await settleWithReport(leader, run, observation.end ?? jobEnd({ gone: "vanished" }));
-  await leader.launcher.remove(run.jobName);
+/** Most runs that are settled in one transaction. */
+const BATCH = 64;
+
+/** A run that is to be settled, and why: its job has ended, is gone without a trace, or never was. */
+export type Settleable =
+  | { kind: "settle"; run: SettleableRun; observation: Observation }
+  | { kind: "settle_missing"; run: SettleableRun }
+  | { kind: "settle_unlaunched"; run: SettleableRun };
+
+interface Ready {
+  run: SettleableRun;
+  settlement: Settlement;
+  /** There is a job to remove. */
+  hasJob: boolean;
 }
 
-/** The job is gone without a trace; a report may have been stored before. */
-export async function settleMissing(leader: Leader, run: SettleableRun): Promise<void> {
-  await settleWithReport(leader, run, jobEnd({ gone: "deleted" }));
+/** Settles all that can be; returns whether something failed and is to be tried again. @throws StaleEpochError */
+export async function settleAll(leader: Leader, settleables: readonly Settleable[]): Promise<boolean> {
+  let failed = false;
+  const noteFailure = (run: SettleableRun, error: unknown): void => {
+    if (error instanceof StaleEpochError) throw error;
+    leader.log.error({ err: error, task_id: run.taskId, run_id: run.id }, "settle failed");
+    failed = true;
+  };
+  for (let from = 0; from < settleables.length; from += BATCH) {
+    const ready: Ready[] = [];
+    await Promise.all(
+      settleables.slice(from, from + BATCH).map(async (settleable) => {
+        try {
+          ready.push(await prepare(leader, settleable));
+        } catch (error) {
+          noteFailure(settleable.run, error);
+        }
+      }),
+    );
+    try {
+      await settleBatch(leader, ready);
+    } catch (error) {
+      if (error instanceof StaleEpochError) throw error;
+      // One of them may be what the database does not take: it must not hold up the others.
+      for (const one of ready)
+        await settleBatch(leader, [one]).catch((reason: unknown) => noteFailure(one.run, reason));
+    }
+  }
+  return failed;
 }
 
-export async function settleUnlaunched(leader: Leader, run: SettleableRun): Promise<void> {
-  await settle(leader, run, settlementOfUnlaunchedStop(run));
+async function settleBatch(leader: Leader, ready: readonly Ready[]): Promise<void> {
+  if (ready.length === 0) return;
+  const settlements = ready.map(({ run, settlement }) => ({ runId: run.id, settlement }));
+  const settled = await settleRuns(leader.database, leader.epoch, settlements);
+  for (const { run, settlement } of ready) if (settled.has(run.id)) logSettled(leader, run, settlement);
+  await Promise.all(ready.filter(({ hasJob }) => hasJob).map(({ run }) => leader.launcher.remove(run.jobName)));
+}
+
+/** Keeps what would be lost with the job, then decides. */
+async function prepare(leader: Leader, settleable: Settleable): Promise<Ready> {
+  const { run } = settleable;
+  switch (settleable.kind) {
+    case "settle": {
+      const { observation } = settleable;
+      // A job may end before its launch could be noted.
+      if (!run.launched) await markLaunched(leader.database, leader.epoch, run.id, observation.podName);
+      if (!run.hasTranscript) await keepJobLog(leader, run);
+      const end = observation.end ?? jobEnd({ gone: "vanished" });
+      return { run, settlement: await decide(leader, run, end), hasJob: true };
+    }
+    case "settle_missing":
+      return { run, settlement: await decide(leader, run, jobEnd({ gone: "deleted" })), hasJob: false };
+    case "settle_unlaunched":
+      return { run, settlement: settlementOfUnlaunchedStop(run), hasJob: false };
+  }
 }
 
 /** Without a report the database is asked once more, now that the job has ended: it may have come after the run was read. */
-async function settleWithReport(leader: Leader, run: SettleableRun, end: JobEnd): Promise<void> {
+async function decide(leader: Leader, run: SettleableRun, end: JobEnd): Promise<Settlement> {
   const report = run.report ?? (await storedReport(leader.database, run.id));
-  await settle(leader, run, settlementOf({ ...run, report }, end, new Date(), Math.random()));
+  return settlementOf({ ...run, report }, end, new Date(), Math.random());
 }
 
-async function settle(leader: Leader, run: SettleableRun, settlement: Settlement): Promise<void> {
-  const answer = await settleRun(leader.database, leader.epoch, run.id, settlement);
-  if (answer !== "settled") return;
+function logSettled(leader: Leader, run: SettleableRun, settlement: Settlement): void {
   leader.log.info(
     {
       task_id: run.taskId,

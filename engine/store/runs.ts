@@ -120,16 +120,26 @@ export async function storedReport(database: Database, runId: string): Promise<R
   return (row?.report ?? null) as unknown as Report | null;
 }
 
-/** Settles a run: see sql/functions/settle_run.sql. @throws StaleEpochError */
-export async function settleRun(
+export interface RunSettlement {
+  runId: string;
+  settlement: Settlement;
+}
+
+/**
+ * Settles runs in one transaction: see sql/functions/settle_runs.sql.
+ * @returns the runs that this call settled; the others had been settled before
+ * @throws StaleEpochError
+ */
+export async function settleRuns(
   database: Database,
   epoch: number,
-  runId: string,
-  settlement: Settlement,
-): Promise<"settled" | "already" | "unknown"> {
+  settlements: readonly RunSettlement[],
+): Promise<Set<string>> {
+  const rows = settlements.map(({ runId, settlement }) => ({ run_id: runId, ...settlement }));
   const result = await asking(
-    sql<{ answer: "settled" | "already" | "unknown" }>`
-      select settle_run(${epoch}, ${runId}, ${JSON.stringify(settlement)}::jsonb) as answer`.execute(database.db),
+    sql<{ run_id: string }>`
+      select run_id from settle_runs(${epoch}, ${JSON.stringify(rows)}::jsonb)
+      where answer = 'settled'`.execute(database.db),
   );
-  return result.rows[0]?.answer ?? "unknown";
+  return new Set(result.rows.map((row) => row.run_id));
 }

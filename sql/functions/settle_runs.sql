@@ -1,0 +1,171 @@
+-- Settles runs in one transaction: runs finished, tasks completed with their results or put back, child tasks
+-- inserted, credentials blocked. Called by the settle loop. A late or repeated settle changes nothing.
+--
+-- p_settlements is an array of objects: run_id, and what domain/outcome.ts decided:
+--   action         'complete' | 'requeue'; what becomes of the task if it is still the run's own
+--   success, failure_code, error, exit_code, logs and the fields of the report
+--   retry_after_seconds   with 'requeue': earliest next start
+--   blocked_until, blocked_reason   usage limit: nothing with this credential starts before
+-- A task is the run's own while it is running and nobody asked the run to stop: after a hand edit only the run ends.
+-- Returns a row for each settlement: 'settled', 'already' or 'unknown'.
+-- Locks: the epoch (shared), the tasks in the order of their ids, their runs, the credentials. Raises MZ001.
+create or replace function settle_runs(p_epoch bigint, p_settlements jsonb)
+  returns table (run_id uuid, answer text)
+  language plpgsql
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+  v_ids uuid[] := array(select (s ->> 'run_id')::uuid from jsonb_array_elements(p_settlements) s);
+  v_live uuid[];
+  v_own uuid[];
+  v_settled record;
+begin
+  perform hold_epoch(p_epoch);
+
+  -- 1. Lock tasks, then their runs; only live runs are settled.
+  perform from tasks t
+  where t.id = any (array(select r.task_id from runs r where r.id = any (v_ids)))
+  order by t.id
+  for update;
+  v_live := array(
+    select r.id from runs r where r.id = any (v_ids) and r.finished_at is null order by r.id for update);
+  v_own := array(
+    select r.id from runs r
+    cross join lateral (select from tasks t where t.id = r.task_id and t.status = 'running' limit 1) own
+    where r.id = any (v_live) and r.stop_requested_at is null);
+
+  -- 2. The runs.
+  update runs r set
+    finished_at = myzel_now(),
+    success = (s.value ->> 'success')::boolean,
+    failure_code = s.value ->> 'failure_code',
+    error = s.value ->> 'error',
+    exit_code = (s.value ->> 'exit_code')::integer,
+    retry_at = case when r.id = any (v_own) and s.value ->> 'action' = 'requeue'
+      then myzel_now() + make_interval(secs => (s.value ->> 'retry_after_seconds')::double precision) end,
+    branch = s.value ->> 'branch',
+    commit_sha = s.value ->> 'commit_sha',
+    cost_usd = (s.value ->> 'cost_usd')::numeric,
+    input_tokens = (s.value ->> 'input_tokens')::bigint,
+    output_tokens = (s.value ->> 'output_tokens')::bigint,
+    cache_read_tokens = (s.value ->> 'cache_read_tokens')::bigint,
+    cache_creation_tokens = (s.value ->> 'cache_creation_tokens')::bigint,
+    turns = (s.value ->> 'turns')::integer,
+    session_id = s.value ->> 'session_id',
+    model = s.value ->> 'model'
+  from jsonb_array_elements(p_settlements) s
+  where r.id = (s.value ->> 'run_id')::uuid and r.id = any (v_live);
+
+  -- 3. Their tasks.
+  update tasks t set
+    status = case s.value ->> 'action' when 'requeue' then 'pending' else 'completed' end,
+    result = case s.value ->> 'action' when 'requeue' then null else result_of(r.attempt, s.value) end
+  from jsonb_array_elements(p_settlements) s
+  join runs r on r.id = (s.value ->> 'run_id')::uuid
+  where r.id = any (v_own) and t.id = r.task_id;
+
+  -- 4. What few of them have: tasks to create, a usage limit.
+  for v_settled in
+    select s.value as settlement, r.id, r.task_id, r.credential
+    from jsonb_array_elements(p_settlements) s
+    join runs r on r.id = (s.value ->> 'run_id')::uuid
+    where r.id = any (v_live)
+      and (s.value ->> 'blocked_until' is not null or coalesce(s.value -> 'tasks', '[]') not in ('[]', 'null'))
+    order by r.task_id
+  loop
+    if v_settled.id = any (v_own) and (v_settled.settlement ->> 'success')::boolean then
+      perform create_children(t, v_settled.settlement -> 'tasks') from tasks t where t.id = v_settled.task_id;
+    end if;
+    -- Only ever later: a run that started before the limit was known must not reopen the credential.
+    update credentials set
+      blocked_until = (v_settled.settlement ->> 'blocked_until')::timestamptz,
+      blocked_reason = v_settled.settlement ->> 'blocked_reason'
+    where name = v_settled.credential
+      and coalesce(blocked_until < (v_settled.settlement ->> 'blocked_until')::timestamptz,
+        v_settled.settlement ->> 'blocked_until' is not null);
+  end loop;
+
+  return query
+  select id, case
+    when id = any (v_live) then 'settled'
+    when exists (select from runs r where r.id = ids.id) then 'already'
+    else 'unknown' end
+  from unnest(v_ids) ids (id);
+end $$;
+
+-- The same for one run.
+create or replace function settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text
+  language sql as $$
+  select answer from settle_runs(
+    p_epoch, jsonb_build_array(p_settlement || jsonb_build_object('run_id', p_run_id)));
+$$;
+
+-- The object that people and Green read in tasks.result.
+create or replace function result_of(p_attempt integer, p_outcome jsonb) returns jsonb
+  language sql immutable
+  return jsonb_build_object(
+      'success', p_outcome -> 'success',
+      'attempt', p_attempt,
+      'cost_usd', coalesce(p_outcome -> 'cost_usd', '0'),
+      'turns', coalesce(p_outcome -> 'turns', '0'),
+      'files_changed', coalesce(p_outcome -> 'files_changed', '[]')
+    ) || case when (p_outcome ->> 'success')::boolean
+      then jsonb_build_object(
+        'summary', p_outcome -> 'summary',
+        'branch', p_outcome -> 'branch',
+        'commit_sha', p_outcome -> 'commit_sha',
+        'pull_request_url', p_outcome -> 'pull_request_url')
+      else jsonb_build_object(
+        'code', p_outcome -> 'failure_code',
+        'error', p_outcome -> 'error',
+        'logs', p_outcome -> 'logs')
+    end
+    || case when p_outcome ? 'checks' and jsonb_typeof(p_outcome -> 'checks') = 'object'
+      then jsonb_build_object('checks', p_outcome -> 'checks') else '{}' end
+    -- failing work that the profile lets through
+    || case when not (p_outcome ->> 'success')::boolean and p_outcome ->> 'commit_sha' is not null
+      then jsonb_build_object('branch', p_outcome -> 'branch', 'commit_sha', p_outcome -> 'commit_sha')
+      else '{}' end;
+
+-- Inserts the tasks an agent asked for, where its profile allows it. What task_problem refuses is left out and
+-- recorded in task_events. Called by settle_run, so exactly once a successful run.
+create or replace function create_children(p_parent tasks, p_tasks jsonb) returns void
+  language plpgsql as $$
+declare
+  v_child jsonb;
+  v_problem text;
+  v_id uuid;
+  v_allowed boolean;
+begin
+  if coalesce(jsonb_typeof(p_tasks), 'null') <> 'array' or jsonb_array_length(p_tasks) = 0 then
+    return;
+  end if;
+  select coalesce(p.may_create_tasks, false) into v_allowed
+  from profiles p
+  left join task_options o on o.task_id = p_parent.id
+  left join addressees a on a.addressee = p_parent.addressee
+  where p.name = resolve_profile(p_parent.addressee, o.profile, a.profile);
+
+  for v_child in select value from jsonb_array_elements(p_tasks) with ordinality order by ordinality loop
+    v_id := gen_random_uuid();
+    v_problem := case when not coalesce(v_allowed, false) then 'The profile of this task may not create tasks.'
+      else task_problem(
+        coalesce(v_child ->> 'addressee', 'worker-' || v_id), v_child ->> 'prompt',
+        coalesce(v_child ->> 'repo_url', p_parent.repo_url), v_child ->> 'branch') end;
+    if v_problem is not null then
+      insert into task_events (task_id, event, detail)
+      values (p_parent.id, 'child_refused', jsonb_build_object('problem', v_problem));
+      continue;
+    end if;
+    insert into tasks (id, addressee, prompt, repo_url, branch, created_by, parent_id)
+    values (v_id, coalesce(v_child ->> 'addressee', 'worker-' || v_id), v_child ->> 'prompt',
+      coalesce(v_child ->> 'repo_url', p_parent.repo_url), v_child ->> 'branch', p_parent.addressee, p_parent.id);
+    if v_child ->> 'kind' is not null then
+      insert into task_options (task_id, kind) values (v_id, left(v_child ->> 'kind', 100));
+    end if;
+  end loop;
+end $$;
