@@ -9,7 +9,11 @@ import { startDebianServer } from "../test/support/debian-server.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const EVERY_TEST = "test/**/*.test.ts";
-const SCHEMA_TESTS = ["test/database/*.test.ts", "test/embedded-postgres/migrate.test.ts"];
+const SCHEMA_TESTS = [
+  "test/database/*.test.ts",
+  "test/model/counterexamples.test.ts",
+  "test/embedded-postgres/migrate.test.ts",
+];
 
 /** Two cores are what the machine of the continuous integration has. */
 const OPTIONS = ["--test-concurrency=2", "--test-timeout=180000"];

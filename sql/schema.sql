@@ -318,34 +318,34 @@ create view unlaunched_runs as
 
 -- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, f7a4ef4a7a4b
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
--- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off, fcf2a111b4a7
+-- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 6b4318dd9ea7
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off, 49395d67667e
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 690255ab0610
 -- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
--- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 7385d461f997
--- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp enable_seqscan=off, 55fa68236bbd
+-- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 5da954e8bbf9
+-- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp enable_seqscan=off jit=off, 54500a802700
 -- demand_task(p_id uuid) returns tasks, plpgsql, 6abfac87822b
 -- engine_is_live() returns boolean, sql stable, 0ff24df4df4d
 -- enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) returns tasks, plpgsql, d9ae015b5eaa
 -- fair_ready_heads(p_limit integer) returns uuid[], sql stable, caa01338c755
--- follow_task_edit() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off, 0647a1d676f4
--- guard_task_update() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off, 6e631a90523a
+-- follow_task_edit() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, f5cf52b84363
+-- guard_task_update() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, a75f827d634f
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
--- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off, f32b921c9aaa
--- log_changed_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, e2a07373e43c
+-- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 5cb2f92a03f2
+-- log_changed_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, 604e66afe2f2
 -- log_changed_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, e8e6a4258243
 -- log_deleted_rows() returns trigger, plpgsql security definer set search_path=public, pg_temp, 0873c0b6349d
 -- log_inserted_tasks() returns trigger, plpgsql security definer set search_path=public, pg_temp, fc5cad546c04
 -- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp, 9c74c0d11434
 -- log_updated_tasks() returns trigger, plpgsql security definer set search_path=public, pg_temp, 98c3784ec126
--- mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean, plpgsql set enable_seqscan=off, 6e59358cc3da
+-- mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean, plpgsql set enable_seqscan=off jit=off, d4a402dd9101
 -- myzel_now() returns timestamp with time zone, sql, f036bb632624
 -- notify_engine() returns trigger, plpgsql, 152f1bc5c566
 -- oldest_ready_heads(p_limit integer) returns uuid[], plpgsql stable, 6d79e430d13a
 -- pause(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 45147cbb608b
 -- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
--- refresh_lanes(p_addressees text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off, 5e419c4bac10
+-- refresh_lanes(p_addressees text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 9f5b870e23be
 -- refuse_task_insert() returns trigger, plpgsql set search_path=public, pg_temp, fed88d696fe6
 -- refuse_truncate() returns trigger, plpgsql, 350358b42276
 -- repo_url_problem(p_repo_url text) returns text, sql immutable, 2c96683b08fe
@@ -355,7 +355,7 @@ create view unlaunched_runs as
 -- resume(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 85e965a62568
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off, 0e8e25b41f40
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, b7135ae1c554
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e
@@ -378,9 +378,12 @@ CREATE TRIGGER profiles_log_change AFTER INSERT OR DELETE OR UPDATE ON profiles 
 CREATE TRIGGER runs_log_delete AFTER DELETE ON runs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_rows();
 CREATE TRIGGER runs_log_update AFTER UPDATE ON runs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_runs();
 CREATE TRIGGER runs_refuse_truncate BEFORE TRUNCATE ON runs FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
-CREATE TRIGGER task_options_log_update AFTER UPDATE ON task_options REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
+CREATE TRIGGER task_options_log_delete AFTER DELETE ON task_options REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
+CREATE TRIGGER task_options_log_insert AFTER INSERT ON task_options REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
+CREATE TRIGGER task_options_log_update AFTER UPDATE ON task_options REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
 CREATE TRIGGER tasks_audit_delete AFTER DELETE ON tasks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION audit_task_deletes();
 CREATE TRIGGER tasks_audit_update AFTER UPDATE ON tasks REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION audit_task_updates();
+CREATE TRIGGER tasks_follow_content AFTER UPDATE ON tasks FOR EACH ROW WHEN (old.status = 'pending'::text AND new.status = 'pending'::text AND (old.addressee IS DISTINCT FROM new.addressee OR old.prompt IS DISTINCT FROM new.prompt OR old.repo_url IS DISTINCT FROM new.repo_url OR old.branch IS DISTINCT FROM new.branch)) EXECUTE FUNCTION follow_task_edit();
 CREATE TRIGGER tasks_follow_delete AFTER DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION follow_task_edit();
 CREATE TRIGGER tasks_follow_update AFTER UPDATE ON tasks FOR EACH ROW WHEN (old.status <> 'pending'::text AND old.status IS DISTINCT FROM new.status) EXECUTE FUNCTION follow_task_edit();
 CREATE TRIGGER tasks_guard_update BEFORE UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION guard_task_update();

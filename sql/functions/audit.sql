@@ -2,7 +2,7 @@
 -- none: the task's own row says who filed it and when.
 create or replace function audit_task_updates() returns trigger
   language plpgsql security definer set search_path = public, pg_temp
-  set enable_seqscan = off as $$
+  set enable_seqscan = off set jit = off as $$
 begin
   insert into task_events (task_id, run_id, event, from_status, to_status, detail)
   select

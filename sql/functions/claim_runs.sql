@@ -21,6 +21,8 @@ create function claim_runs(
   set enable_seqscan = off
   set enable_hashjoin = off
   set enable_mergejoin = off
+  -- the switched-off ways make plans look dear, and compiling them costs 300 ms a call on Postgres 15
+  set jit = off
 as $$
 #variable_conflict use_column
 declare
@@ -44,7 +46,7 @@ begin
     perform refresh_lanes(array(select distinct unnest(v_changed)));
   end if;
 
-  select ceil(extract(epoch from least(min(opens_at) - myzel_now(), interval '1 day')) * 1000) into next_look_ms
+  select ceil(extract(epoch from least(min(opens_at), myzel_now() + interval '1 day') - myzel_now()) * 1000) into next_look_ms
   from (
     select min(wake_at) as opens_at from lanes
     union all

@@ -3,7 +3,7 @@
 -- Locks: the task's row (by the UPDATE itself), then its live run, if that is to be stopped.
 create or replace function guard_task_update() returns trigger
   language plpgsql security definer set search_path = public, pg_temp
-  set enable_seqscan = off as $$
+  set enable_seqscan = off set jit = off as $$
 declare
   v_live runs;
   v_content_changed boolean := (new.addressee, new.prompt, new.repo_url, new.branch)
@@ -78,9 +78,9 @@ create or replace trigger tasks_guard_update
 -- finishes the run first and so finds nothing here. A hand edit also ends the chain of repeated attempts.
 create or replace function follow_task_edit() returns trigger
   language plpgsql security definer set search_path = public, pg_temp
-  set enable_seqscan = off as $$
+  set enable_seqscan = off set jit = off as $$
 declare
-  v_stopped integer;
+  v_stopped integer := 0;
 begin
   if tg_op = 'UPDATE' and new.status = 'running' then
     return null;
@@ -98,7 +98,11 @@ begin
       perform pg_notify('myzel', '');
     end if;
   end if;
-  if tg_op = 'UPDATE' and old.status = 'completed' and new.status = 'pending' then
+  if tg_op = 'UPDATE' and old.status = 'pending' then
+    -- what is to be done has changed: work that an earlier attempt announced is not it
+    update runs set announced = null where task_id = old.id and announced is not null;
+  elsif tg_op = 'UPDATE' and new.status = 'pending' and (old.status = 'completed' or v_stopped > 0) then
+    -- put back by hand, not by the engine, which finishes the run first
     update runs set retry_at = null where task_id = old.id and retry_at is not null;
   end if;
   return null;
@@ -108,6 +112,14 @@ create or replace trigger tasks_follow_update
   after update on tasks
   for each row
   when (old.status <> 'pending' and old.status is distinct from new.status)
+  execute function follow_task_edit();
+
+create or replace trigger tasks_follow_content
+  after update on tasks
+  for each row
+  when (old.status = 'pending' and new.status = 'pending'
+    and (old.addressee, old.prompt, old.repo_url, old.branch)
+      is distinct from (new.addressee, new.prompt, new.repo_url, new.branch))
   execute function follow_task_edit();
 
 create or replace trigger tasks_follow_delete

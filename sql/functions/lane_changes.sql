@@ -71,13 +71,17 @@ create or replace function log_changed_options() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   insert into lane_changes (addressee)
-    select distinct t.addressee from new_rows n join tasks t on t.id = n.task_id;
+    select distinct t.addressee from changed_rows c join tasks t on t.id = c.task_id;
   perform wake_engine();
   return null;
 end $$;
 
+create or replace trigger task_options_log_insert after insert on task_options
+  referencing new table as changed_rows for each statement execute function log_changed_options();
 create or replace trigger task_options_log_update after update on task_options
-  referencing new table as new_rows for each statement execute function log_changed_options();
+  referencing new table as changed_rows for each statement execute function log_changed_options();
+create or replace trigger task_options_log_delete after delete on task_options
+  referencing old table as changed_rows for each statement execute function log_changed_options();
 
 -- A profile decides the credential of heads of any addressee: all lanes are looked at again. Rare.
 create or replace function log_changed_profiles() returns trigger

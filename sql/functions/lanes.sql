@@ -19,6 +19,7 @@ create or replace function refresh_lanes(p_addressees text[]) returns void
   set enable_seqscan = off
   set enable_hashjoin = off
   set enable_mergejoin = off
+  set jit = off
 as $$
 begin
   with touched as materialized (

@@ -2,9 +2,11 @@
 -- Locks: the epoch (shared), the task, then its run. Raises MZ001.
 create or replace function mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean
   language plpgsql
-  set enable_seqscan = off as $$
+  set enable_seqscan = off set jit = off as $$
 declare
   v_task_id uuid;
+  v_pod_name text;
+  v_stopping boolean;
 begin
   perform hold_epoch(p_epoch);
   -- Nothing is lost with it: a job that is not marked is found and marked again.
@@ -12,14 +14,15 @@ begin
   select task_id into v_task_id from runs where id = p_run_id;
   perform from tasks where id = v_task_id for update;
   update runs set launched_at = coalesce(launched_at, myzel_now()), pod_name = coalesce(p_pod_name, pod_name)
-  where id = p_run_id and finished_at is null;
+  where id = p_run_id and finished_at is null
+  returning pod_name, stop_requested_at is not null into v_pod_name, v_stopping;
   if not found then
     return false;
   end if;
-  update tasks t set worker_pod = r.pod_name
-  from runs r
-  where r.id = p_run_id and t.id = r.task_id and t.status = 'running' and r.stop_requested_at is null
-    and t.worker_pod is distinct from r.pod_name;
+  if not v_stopping then
+    update tasks set worker_pod = v_pod_name
+    where id = v_task_id and status = 'running' and worker_pod is distinct from v_pod_name;
+  end if;
   return true;
 end $$;
 

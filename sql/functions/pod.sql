@@ -5,7 +5,7 @@
 -- Locks: the run's row. Raises MZ003.
 create or replace function demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs
   language plpgsql set search_path = public, pg_temp
-  set enable_seqscan = off as $$
+  set enable_seqscan = off set jit = off as $$
 declare
   v_run runs;
 begin
@@ -29,7 +29,7 @@ end $$;
 -- Returns the run's brief (worker-image/contract.ts) and binds the run to p_bound_to. May be repeated by that one.
 create or replace function load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb
   language plpgsql security definer set search_path = public, pg_temp
-  set enable_seqscan = off as $$
+  set enable_seqscan = off set jit = off as $$
 declare
   v_run runs := demand_run(p_run_id, p_token, p_bound_to, true);
   v_brief jsonb;

@@ -16,10 +16,15 @@ create or replace function settle_runs(p_epoch bigint, p_settlements jsonb)
   set enable_seqscan = off
   set enable_hashjoin = off
   set enable_mergejoin = off
+  set jit = off
 as $$
 #variable_conflict use_column
 declare
-  v_ids uuid[] := array(select (s ->> 'run_id')::uuid from jsonb_array_elements(p_settlements) s);
+  -- each run once, whatever was given
+  v_settlements jsonb := (
+    select jsonb_agg(one.value) from (
+      select distinct on (s.value ->> 'run_id') s.value from jsonb_array_elements(p_settlements) s) one);
+  v_ids uuid[] := array(select (s ->> 'run_id')::uuid from jsonb_array_elements(v_settlements) s);
   v_live uuid[];
   v_own uuid[];
   v_settled record;
@@ -57,21 +62,21 @@ begin
     turns = (s.value ->> 'turns')::integer,
     session_id = s.value ->> 'session_id',
     model = s.value ->> 'model'
-  from jsonb_array_elements(p_settlements) s
+  from jsonb_array_elements(v_settlements) s
   where r.id = (s.value ->> 'run_id')::uuid and r.id = any (v_live);
 
   -- 3. Their tasks.
   update tasks t set
     status = case s.value ->> 'action' when 'requeue' then 'pending' else 'completed' end,
     result = case s.value ->> 'action' when 'requeue' then null else result_of(r.attempt, s.value) end
-  from jsonb_array_elements(p_settlements) s
+  from jsonb_array_elements(v_settlements) s
   join runs r on r.id = (s.value ->> 'run_id')::uuid
   where r.id = any (v_own) and t.id = r.task_id;
 
   -- 4. What few of them have: tasks to create, a usage limit.
   for v_settled in
     select s.value as settlement, r.id, r.task_id, r.credential
-    from jsonb_array_elements(p_settlements) s
+    from jsonb_array_elements(v_settlements) s
     join runs r on r.id = (s.value ->> 'run_id')::uuid
     where r.id = any (v_live)
       and (s.value ->> 'blocked_until' is not null or coalesce(s.value -> 'tasks', '[]') not in ('[]', 'null'))

@@ -159,8 +159,11 @@ begin
   if v_credential.problem is not null then
     return query select 'credential', format('Credential "%s" cannot be used: %s', v_credential.name, v_credential.problem);
   elsif v_credential.blocked_until > myzel_now() then
-    return query select 'credential', format('Credential "%s" is blocked until %s (in %s): %s', v_credential.name,
-      to_char(v_credential.blocked_until, 'YYYY-MM-DD HH24:MI:SS TZ'),
-      say_duration(v_credential.blocked_until - myzel_now()), coalesce(v_credential.blocked_reason, 'usage limit'));
+    return query select 'credential', format('Credential "%s" is blocked %s: %s', v_credential.name,
+      case when isfinite(v_credential.blocked_until)
+        then format('until %s (in %s)', to_char(v_credential.blocked_until, 'YYYY-MM-DD HH24:MI:SS TZ'),
+          say_duration(v_credential.blocked_until - myzel_now()))
+        else 'until blocked_until is cleared by hand' end,
+      coalesce(v_credential.blocked_reason, 'usage limit'));
   end if;
 end $$;
