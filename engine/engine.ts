@@ -114,8 +114,10 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
     statementTimeoutMs: 20_000,
   });
   const log = options.log.child({ epoch });
+  const stop = AbortSignal.any([options.signal, lost.signal]);
   const leader: Leader = {
     epoch,
+    signal: stop,
     host: options.launcher.host,
     database,
     session,
@@ -125,7 +127,6 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
     pollIntervalMs: options.pollIntervalMs,
     launching: new Set(),
   };
-  const stop = AbortSignal.any([options.signal, lost.signal]);
   const loops = startLoops(leader, stop, (reason) => lost.abort(reason));
   const wakeAll = () => Object.values(loops).forEach((loop) => loop.wake());
   const stopWatching = options.launcher.watch(loops.reconcile.wake);

@@ -60,7 +60,7 @@ async function launchOne(leader: Leader, run: UnlaunchedRun): Promise<void> {
   }
 
   function logFailure(error: unknown): void {
-    if (error instanceof StaleEpochError) return; // the successor launches it
+    if (error instanceof StaleEpochError || leader.signal.aborted) return; // the successor goes on with it
     log.error({ err: error }, "launch failed");
   }
 }

@@ -6,6 +6,8 @@ import type { Database } from "../store/connection.ts";
 
 export interface Leader {
   readonly epoch: number;
+  /** Aborted when this engine stops or may not lead any more. */
+  readonly signal: AbortSignal;
   readonly host: string | null;
   readonly database: Database;
   /** Holds the leader lock, listens, and says whether the engine sleeps. */

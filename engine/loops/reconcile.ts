@@ -46,6 +46,7 @@ async function carryOut(leader: Leader, action: OtherAction): Promise<boolean> {
     return false;
   } catch (error) {
     if (error instanceof StaleEpochError) throw error;
+    if (leader.signal.aborted) return true; // the successor goes on with it
     const run_id = "run" in action ? action.run.id : action.observation.runId;
     leader.log.error({ err: error, action: action.kind, run_id }, "reconcile failed");
     return true;

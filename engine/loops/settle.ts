@@ -39,8 +39,9 @@ export async function settleAll(leader: Leader, settleables: readonly Settleable
   let failed = false;
   const noteFailure = (run: SettleableRun, error: unknown): void => {
     if (error instanceof StaleEpochError) throw error;
-    leader.log.error({ err: error, task_id: run.taskId, run_id: run.id }, "settle failed");
     failed = true;
+    if (leader.signal.aborted) return; // the successor goes on with it
+    leader.log.error({ err: error, task_id: run.taskId, run_id: run.id }, "settle failed");
   };
   for (let from = 0; from < settleables.length; from += BATCH) {
     const ready: Ready[] = [];

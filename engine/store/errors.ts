@@ -30,8 +30,8 @@ interface PostgresError extends Error {
 
 /** Codes of Node's sockets that mean that the server could not be reached. */
 const SOCKET_CODES = /^(ECONN|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT|EHOST|ENET)/;
-/** SQLSTATEs: connection exceptions, the server is starting up or shutting down, too many connections. */
-const UNREACHABLE_STATES = /^(08...|57P0[1-5]|53300)$/;
+/** SQLSTATEs: connection exceptions, the server is starting up or shutting down, no answer in time, too many connections. */
+const UNREACHABLE_STATES = /^(08...|57P0[1-5]|57014|53300)$/;
 /** What pg says without a code when a connection ends under a query or cannot be had in time. */
 const PG_CONNECTION_MESSAGES =
   /connection terminated|connection error|timeout exceeded|query read timeout|client has encountered/i;
