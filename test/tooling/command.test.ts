@@ -69,7 +69,11 @@ test("without the bundled Node, one of version 24 or newer on the PATH will do",
     args: ["tasks"],
   });
   assert.equal(status, 0);
-  assert.equal(stdout.trim(), `${join(directory, "path", "node")} ${join(directory, "engine", "main.ts")} tasks`);
+  const flags = "--max-semi-space-size=2 --optimize-for-size";
+  assert.equal(
+    stdout.trim(),
+    `${join(directory, "path", "node")} ${flags} ${join(directory, "engine", "main.ts")} tasks`,
+  );
 });
 
 test("where there is only an older Node, it says so in one sentence and exits 2", (t) => {
