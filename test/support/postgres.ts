@@ -3,6 +3,7 @@
  * again when a migration or a function changes.
  */
 import { createHash, randomBytes } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { migrateDatabase } from "../../engine/store/migrate.ts";
 import { readSchemaFiles } from "../../engine/store/schema-files.ts";
@@ -13,6 +14,9 @@ export const TEST_ROLE_PREFIX = "myzel_test";
 
 export type TestRole = "engine" | "operator" | "reader" | "pod";
 const ROLES: readonly TestRole[] = ["engine", "operator", "reader", "pod"];
+
+/** Who is connected longer is thrown out. */
+const MOST_LEAVING_MS = 1_000;
 
 const LOCK = "7310579342188";
 
@@ -55,7 +59,10 @@ async function makeDatabase(
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
     await pool.end();
-    await asAdmin(clusterUrl, (admin) => admin.query(`drop database if exists ${name} with (force)`));
+    await asAdmin(clusterUrl, async (admin) => {
+      await untilNobodyIsConnected(admin, name);
+      await admin.query(`drop database if exists ${name} with (force)`);
+    });
   };
   return {
     name,
@@ -65,6 +72,16 @@ async function makeDatabase(
     url: (role) => loginUrl(clusterUrl, { role, database: name }),
     close: () => (closed ??= close()),
   };
+}
+
+/** A client that has just been ended may still be there for the server, and would hear of a forced drop as an error. */
+async function untilNobodyIsConnected(admin: pg.Client, database: string): Promise<void> {
+  const deadline = performance.now() + MOST_LEAVING_MS;
+  while (performance.now() < deadline) {
+    const { rowCount } = await admin.query("select from pg_stat_activity where datname = $1", [database]);
+    if (rowCount === 0) return;
+    await delay(10);
+  }
 }
 
 /** The template's name carries a hash of all SQL, so an edit makes another one. */
