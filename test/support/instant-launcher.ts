@@ -31,7 +31,8 @@ export interface InstantLauncherOptions {
   problem?: () => string | null;
 }
 
-const emptyReport: Report = {
+/** What the publish of a run that did its work reports: small, as most are. */
+export const doneReport: Report = {
   success: true,
   code: null,
   error: null,
@@ -63,7 +64,7 @@ export function instantLauncher(options: InstantLauncherOptions = {}): InstantLa
   const finish = (jobName: string, report: Partial<Report> = {}) => {
     const job = jobs.get(jobName);
     if (job === undefined) throw new Error(`there is no job ${jobName}`);
-    job.end = jobEnd({ spooledReport: { ...emptyReport, ...report } });
+    job.end = jobEnd({ spooledReport: { ...doneReport, ...report } });
     wakeAll();
   };
   return {

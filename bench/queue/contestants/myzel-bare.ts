@@ -7,12 +7,12 @@ import { jobEnd } from "../../../engine/domain/job.ts";
 import { settlementOf } from "../../../engine/domain/outcome.ts";
 import { settleRuns } from "../../../engine/store/runs.ts";
 import type { Contestant } from "../contestant.ts";
-import { REPORT } from "./report.ts";
+import { doneReport } from "../../../test/support/instant-launcher.ts";
 import { BATCH, catchUp, claim, feedMyzel, fillMyzel, leadBare, myzelLogins, prepareMyzel } from "./myzel-database.ts";
 
 const SETTLEMENT = settlementOf(
   { retries: 0, stopReason: null, report: null },
-  jobEnd({ spooledReport: REPORT }),
+  jobEnd({ spooledReport: doneReport }),
   new Date(),
   0,
 );
