@@ -58,6 +58,7 @@ create table lanes (
   credential text not null,
   ready boolean not null,
   wake_at timestamp with time zone,
+  profile text not null,
   constraint lanes_pkey PRIMARY KEY (addressee)
 );
 
@@ -215,10 +216,10 @@ END)
 CREATE INDEX lanes_ready ON public.lanes USING btree (credential, head_created_at, head_task_id) WHERE ready;
 CREATE INDEX lanes_ready_by_repo ON public.lanes USING btree (credential, repo_url, head_created_at, head_task_id) WHERE ready;
 CREATE INDEX lanes_wake ON public.lanes USING btree (wake_at) WHERE (wake_at IS NOT NULL);
+CREATE INDEX run_transcripts_stored ON public.run_transcripts USING btree (stored_at);
 CREATE INDEX runs_finished ON public.runs USING btree (finished_at) WHERE (finished_at IS NOT NULL);
 CREATE UNIQUE INDEX runs_live_slot ON public.runs USING btree (addressee, slot) WHERE (finished_at IS NULL);
 CREATE UNIQUE INDEX runs_live_task ON public.runs USING btree (task_id) WHERE (success IS NULL);
-CREATE INDEX runs_unlaunched ON public.runs USING btree (started_at) WHERE ((finished_at IS NULL) AND (launched_at IS NULL));
 CREATE INDEX task_events_task ON public.task_events USING btree (task_id, id);
 CREATE INDEX tasks_completed ON public.tasks USING btree (completed_at DESC) WHERE (status = 'completed'::text);
 CREATE INDEX tasks_parent ON public.tasks USING btree (parent_id) WHERE (parent_id IS NOT NULL);
@@ -318,50 +319,61 @@ create view unlaunched_runs as
 
 -- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, f7a4ef4a7a4b
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
--- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 6b4318dd9ea7
+-- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, 853f803b701b
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 690255ab0610
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 8138d43595d3
 -- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
 -- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 5da954e8bbf9
+-- delete_events(p_ids bigint[]) returns bigint, plpgsql, 7ea2edefde71
 -- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp enable_seqscan=off jit=off, 54500a802700
 -- demand_task(p_id uuid) returns tasks, plpgsql, 6abfac87822b
 -- engine_is_live() returns boolean, sql stable, 0ff24df4df4d
 -- enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) returns tasks, plpgsql, d9ae015b5eaa
 -- fair_ready_heads(p_limit integer) returns uuid[], sql stable, caa01338c755
--- follow_task_edit() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, f5cf52b84363
--- guard_task_update() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, a75f827d634f
+-- follow_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 03aa49b6ad33
+-- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, a2bd22cd5270
+-- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 6f75b0f2eb19
+-- guard_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 11403907a586
+-- guard_task_insert() returns trigger, plpgsql set search_path=public, pg_temp, c5bca894bb3d
+-- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2f83cb1fb1f7
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
 -- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 5cb2f92a03f2
 -- log_changed_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, 604e66afe2f2
 -- log_changed_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, e8e6a4258243
 -- log_deleted_rows() returns trigger, plpgsql security definer set search_path=public, pg_temp, 0873c0b6349d
 -- log_inserted_tasks() returns trigger, plpgsql security definer set search_path=public, pg_temp, fc5cad546c04
--- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp, 9c74c0d11434
--- log_updated_tasks() returns trigger, plpgsql security definer set search_path=public, pg_temp, 98c3784ec126
+-- log_updated_addressees() returns trigger, plpgsql security definer set search_path=public, pg_temp, 002ac2ab4726
+-- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off jit=off, 89cb10c068f2
+-- log_updated_tasks() returns trigger, plpgsql security definer set search_path=public, pg_temp, 95a147cff1a2
 -- mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean, plpgsql set enable_seqscan=off jit=off, d4a402dd9101
 -- myzel_now() returns timestamp with time zone, sql, f036bb632624
 -- notify_engine() returns trigger, plpgsql, 152f1bc5c566
 -- oldest_ready_heads(p_limit integer) returns uuid[], plpgsql stable, 6d79e430d13a
 -- pause(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 45147cbb608b
+-- prune_events(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 20c2c886dace
+-- prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d6d1d80db5c7
+-- prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 736ce4a273c0
 -- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
--- refresh_lanes(p_addressees text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 9f5b870e23be
--- refuse_task_insert() returns trigger, plpgsql set search_path=public, pg_temp, fed88d696fe6
+-- refresh_lanes(p_addressees text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 368c432ab03d
+-- refuse_running() returns void, plpgsql, 892386767aa5
 -- refuse_truncate() returns trigger, plpgsql, 350358b42276
 -- repo_url_problem(p_repo_url text) returns text, sql immutable, 2c96683b08fe
 -- reschedule(id uuid, note text) returns tasks, plpgsql security definer set search_path=public, pg_temp, aaf1a4ba692a
 -- resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) returns text, sql stable, 0cbfc62427e0
--- result_of(p_attempt integer, p_outcome jsonb) returns jsonb, sql immutable, 542ff6944cc7
+-- result_of(p_attempt integer, p_outcome jsonb) returns jsonb, sql stable, 175a2a1cfba4
 -- resume(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 85e965a62568
+-- runs_fit_since(p_max_runs bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, e4d411132c2c
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, b7135ae1c554
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 2c7e879978d7
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e
 -- sweep_lanes() returns bigint, sql, d46f0cf8535c
 -- task_problem(p_addressee text, p_prompt text, p_repo_url text, p_branch text) returns text, sql immutable, 446a69a96fa1
 -- terminate_silent_engine(p_silent interval) returns integer, sql, 31ffb293e5c2
+-- transcripts_fit_since(p_max_bytes bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, 994c69fd0ad6
 -- unwatched(p_host text, p_engine engine_state) returns text, sql stable, 885537333bc7
 -- wake_engine() returns void, plpgsql, 2adcd8767f36
 -- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, aac1101df9a0
@@ -371,7 +383,7 @@ create view unlaunched_runs as
 
 CREATE TRIGGER addressees_log_delete AFTER DELETE ON addressees REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_rows();
 CREATE TRIGGER addressees_log_insert AFTER INSERT ON addressees REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_inserted_tasks();
-CREATE TRIGGER addressees_log_update AFTER UPDATE ON addressees REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_tasks();
+CREATE TRIGGER addressees_log_update AFTER UPDATE ON addressees REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_addressees();
 CREATE TRIGGER credentials_notify AFTER INSERT OR UPDATE OF blocked_until, problem ON credentials FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
 CREATE TRIGGER engine_state_notify AFTER UPDATE OF paused, max_live_runs ON engine_state FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
 CREATE TRIGGER profiles_log_change AFTER INSERT OR DELETE OR UPDATE ON profiles FOR EACH STATEMENT EXECUTE FUNCTION log_changed_profiles();
@@ -383,14 +395,21 @@ CREATE TRIGGER task_options_log_insert AFTER INSERT ON task_options REFERENCING 
 CREATE TRIGGER task_options_log_update AFTER UPDATE ON task_options REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
 CREATE TRIGGER tasks_audit_delete AFTER DELETE ON tasks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION audit_task_deletes();
 CREATE TRIGGER tasks_audit_update AFTER UPDATE ON tasks REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION audit_task_updates();
-CREATE TRIGGER tasks_follow_content AFTER UPDATE ON tasks FOR EACH ROW WHEN (old.status = 'pending'::text AND new.status = 'pending'::text AND (old.addressee IS DISTINCT FROM new.addressee OR old.prompt IS DISTINCT FROM new.prompt OR old.repo_url IS DISTINCT FROM new.repo_url OR old.branch IS DISTINCT FROM new.branch)) EXECUTE FUNCTION follow_task_edit();
-CREATE TRIGGER tasks_follow_delete AFTER DELETE ON tasks FOR EACH ROW EXECUTE FUNCTION follow_task_edit();
-CREATE TRIGGER tasks_follow_update AFTER UPDATE ON tasks FOR EACH ROW WHEN (old.status <> 'pending'::text AND old.status IS DISTINCT FROM new.status) EXECUTE FUNCTION follow_task_edit();
-CREATE TRIGGER tasks_guard_update BEFORE UPDATE ON tasks FOR EACH ROW EXECUTE FUNCTION guard_task_update();
+CREATE TRIGGER tasks_follow_content AFTER UPDATE OF addressee, prompt, repo_url, branch ON tasks FOR EACH ROW WHEN (old.addressee IS DISTINCT FROM new.addressee OR old.prompt IS DISTINCT FROM new.prompt OR old.repo_url IS DISTINCT FROM new.repo_url OR old.branch IS DISTINCT FROM new.branch) EXECUTE FUNCTION follow_task_content();
+CREATE TRIGGER tasks_follow_delete AFTER DELETE ON tasks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION follow_task_deletes();
+CREATE TRIGGER tasks_follow_update AFTER UPDATE ON tasks REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION follow_task_updates();
+CREATE TRIGGER tasks_guard_content BEFORE UPDATE OF id, parent_id, created_by, created_at, addressee, prompt, repo_url, branch ON tasks FOR EACH ROW EXECUTE FUNCTION guard_task_content();
+CREATE TRIGGER tasks_guard_insert BEFORE INSERT ON tasks FOR EACH ROW WHEN (COALESCE(new.status <> 'pending'::text, true) OR num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod, new.repo_url, new.branch) > 0 OR COALESCE(new.addressee !~ '^[!-~]+$'::text OR octet_length(new.addressee) > 200, true) OR COALESCE(ascii(new.prompt) < 33 OR ascii(new.prompt) > 126 OR octet_length(new.prompt) > 1048576, true)) EXECUTE FUNCTION guard_task_insert();
+CREATE TRIGGER tasks_guard_status BEFORE UPDATE OF status, started_at, completed_at, result, worker_pod ON tasks FOR EACH ROW WHEN (NOT COALESCE(
+        CASE new.status
+            WHEN 'pending'::text THEN num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod) = 0
+            WHEN 'running'::text THEN new.started_at IS NOT NULL AND num_nonnulls(new.completed_at, new.result) = 0
+            WHEN 'completed'::text THEN new.completed_at IS NOT NULL AND jsonb_typeof(new.result) = 'object'::text
+            ELSE NULL::boolean
+        END, false)) EXECUTE FUNCTION guard_task_status();
 CREATE TRIGGER tasks_log_delete AFTER DELETE ON tasks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_rows();
 CREATE TRIGGER tasks_log_insert AFTER INSERT ON tasks REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_inserted_tasks();
 CREATE TRIGGER tasks_log_update AFTER UPDATE ON tasks REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_tasks();
-CREATE TRIGGER tasks_refuse_insert BEFORE INSERT ON tasks FOR EACH ROW WHEN (new.status IS DISTINCT FROM 'pending'::text OR num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod) > 0 OR task_problem(new.addressee, new.prompt, new.repo_url, new.branch) IS NOT NULL) EXECUTE FUNCTION refuse_task_insert();
 CREATE TRIGGER tasks_refuse_truncate BEFORE TRUNCATE ON tasks FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 -- Sequences
@@ -409,6 +428,7 @@ grant execute on function branch_problem(p_branch text) to myzel_reader;
 grant execute on function claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) to myzel_engine;
 grant execute on function create_children(p_parent tasks, p_tasks jsonb) to myzel_engine;
 grant execute on function credential_gate(p_task tasks, p_engine engine_state) to myzel_engine;
+grant execute on function delete_events(p_ids bigint[]) to myzel_engine;
 grant execute on function demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) to myzel_engine;
 grant execute on function demand_task(p_id uuid) to myzel_engine;
 grant execute on function demand_task(p_id uuid) to myzel_operator;
@@ -418,8 +438,12 @@ grant execute on function engine_is_live() to myzel_reader;
 grant execute on function enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) to myzel_engine;
 grant execute on function enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) to myzel_operator;
 grant execute on function fair_ready_heads(p_limit integer) to myzel_engine;
-grant execute on function follow_task_edit() to myzel_engine;
-grant execute on function guard_task_update() to myzel_engine;
+grant execute on function follow_task_content() to myzel_engine;
+grant execute on function follow_task_deletes() to myzel_engine;
+grant execute on function follow_task_updates() to myzel_engine;
+grant execute on function guard_task_content() to myzel_engine;
+grant execute on function guard_task_insert() to myzel_engine;
+grant execute on function guard_task_status() to myzel_engine;
 grant execute on function hold_epoch(p_epoch bigint) to myzel_engine;
 grant execute on function load_brief(p_run_id uuid, p_token text, p_bound_to text) to myzel_engine;
 grant execute on function load_brief(p_run_id uuid, p_token text, p_bound_to text) to myzel_pod;
@@ -427,6 +451,7 @@ grant execute on function log_changed_options() to myzel_engine;
 grant execute on function log_changed_profiles() to myzel_engine;
 grant execute on function log_deleted_rows() to myzel_engine;
 grant execute on function log_inserted_tasks() to myzel_engine;
+grant execute on function log_updated_addressees() to myzel_engine;
 grant execute on function log_updated_runs() to myzel_engine;
 grant execute on function log_updated_tasks() to myzel_engine;
 grant execute on function mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) to myzel_engine;
@@ -437,9 +462,12 @@ grant execute on function notify_engine() to myzel_engine;
 grant execute on function oldest_ready_heads(p_limit integer) to myzel_engine;
 grant execute on function pause(addressee text) to myzel_engine;
 grant execute on function pause(addressee text) to myzel_operator;
+grant execute on function prune_events(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) to myzel_engine;
+grant execute on function prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) to myzel_engine;
+grant execute on function prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) to myzel_engine;
 grant execute on function raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) to myzel_engine;
 grant execute on function refresh_lanes(p_addressees text[]) to myzel_engine;
-grant execute on function refuse_task_insert() to myzel_engine;
+grant execute on function refuse_running() to myzel_engine;
 grant execute on function refuse_truncate() to myzel_engine;
 grant execute on function repo_url_problem(p_repo_url text) to myzel_engine;
 grant execute on function repo_url_problem(p_repo_url text) to myzel_operator;
@@ -452,6 +480,7 @@ grant execute on function resolve_profile(p_addressee text, p_task_profile text,
 grant execute on function result_of(p_attempt integer, p_outcome jsonb) to myzel_engine;
 grant execute on function resume(addressee text) to myzel_engine;
 grant execute on function resume(addressee text) to myzel_operator;
+grant execute on function runs_fit_since(p_max_runs bigint) to myzel_engine;
 grant execute on function say_duration(p_duration interval) to myzel_engine;
 grant execute on function say_duration(p_duration interval) to myzel_operator;
 grant execute on function say_duration(p_duration interval) to myzel_reader;
@@ -467,6 +496,7 @@ grant execute on function task_problem(p_addressee text, p_prompt text, p_repo_u
 grant execute on function task_problem(p_addressee text, p_prompt text, p_repo_url text, p_branch text) to myzel_operator;
 grant execute on function task_problem(p_addressee text, p_prompt text, p_repo_url text, p_branch text) to myzel_reader;
 grant execute on function terminate_silent_engine(p_silent interval) to myzel_engine;
+grant execute on function transcripts_fit_since(p_max_bytes bigint) to myzel_engine;
 grant execute on function unwatched(p_host text, p_engine engine_state) to myzel_engine;
 grant execute on function wake_engine() to myzel_engine;
 grant execute on function wake_engine() to myzel_operator;

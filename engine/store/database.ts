@@ -77,6 +77,7 @@ export interface Lanes {
   credential: string;
   head_created_at: Timestamp;
   head_task_id: string;
+  profile: string;
   ready: boolean;
   repo_url: string;
   wake_at: Timestamp | null;

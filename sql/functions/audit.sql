@@ -2,42 +2,48 @@
 -- none: the task's own row says who filed it and when.
 create or replace function audit_task_updates() returns trigger
   language plpgsql security definer set search_path = public, pg_temp
-  set enable_seqscan = off set jit = off as $$
+  -- old and new rows are hashed, whatever number of rows the plan was made for; runs are looked up one by one
+  set enable_hashjoin = on set enable_nestloop = off set enable_mergejoin = off set enable_seqscan = off
+  set jit = off as $$
 begin
   insert into task_events (task_id, run_id, event, from_status, to_status, detail)
   select
-    n.id,
-    run.id,
+    change.task_id,
+    (change.run).id,
     case
-      when o.status = n.status then 'edited'
-      when n.status = 'running' then 'started'
-      when n.status = 'completed' and o.status = 'pending' then 'cancelled'
-      when n.status = 'completed' then case when run.live then 'stopped' else 'completed' end
+      when change.from_status = change.to_status then 'edited'
+      when change.to_status = 'running' then 'started'
+      when change.to_status = 'completed' and change.from_status = 'pending' then 'cancelled'
+      when change.to_status = 'completed' then
+        case when (change.run).success is null and (change.run).id is not null then 'stopped' else 'completed' end
       -- put back by the engine after a failure of the infrastructure or a usage limit
-      when run.retry_at is not null then 'requeued'
+      when change.from_status = 'running' and (change.run).retry_at is not null then 'requeued'
       else 'rescheduled'
     end,
-    o.status,
-    n.status,
-    case
-      when n.status = 'completed' then jsonb_strip_nulls(jsonb_build_object(
-        'success', n.result -> 'success', 'code', n.result -> 'code'))
-      when o.status = n.status then (
-        select jsonb_object_agg(key, 'changed')
-        from jsonb_each(to_jsonb(n)) new_column
-        where new_column.value is distinct from to_jsonb(o) -> new_column.key)
-    end
-  from new_rows n
-  join old_rows o using (id)
-  left join lateral (
-    select r.id, r.finished_at is null as live, r.retry_at from runs r
-    where r.task_id = n.id
-    order by r.attempt desc
-    limit 1
-  ) run on true
-  where o is distinct from n
-    -- the pod's name is the engine's own note
-    and (o.status <> n.status or o.worker_pod is not distinct from n.worker_pod);
+    change.from_status,
+    change.to_status,
+    change.detail
+  from (
+    select
+      n.id as task_id,
+      o.status as from_status,
+      n.status as to_status,
+      (select r from runs r where r.task_id = n.id order by r.attempt desc limit 1) as run,
+      case
+        when n.status = 'completed' then jsonb_strip_nulls(jsonb_build_object(
+          'success', n.result -> 'success', 'code', n.result -> 'code'))
+        when o.status = n.status then (
+          select jsonb_object_agg(key, 'changed')
+          from jsonb_each(to_jsonb(n)) new_column
+          where new_column.value is distinct from to_jsonb(o) -> new_column.key)
+      end as detail
+    from new_rows n
+    join old_rows o using (id)
+    where o.status <> n.status
+      -- the pod's name is the engine's own note
+      or (o.worker_pod is not distinct from n.worker_pod and o is distinct from n)
+    offset 0 -- each run is looked up once
+  ) change;
   return null;
 end $$;
 

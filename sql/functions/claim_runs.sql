@@ -31,6 +31,7 @@ declare
   v_heads uuid[];
   v_tasks uuid[];
   v_runs uuid[];
+  v_addressees text[];
 begin
   to_launch := '[]';
   perform hold_epoch(p_epoch);
@@ -67,28 +68,20 @@ begin
     v_heads := fair_ready_heads(v_places);
   end if;
 
-  -- 4. Lock them, each as the head its lane said it is.
-  select array_agg(locked.id) into v_tasks
-  from (
-    select t.id
+  -- 4. Lock them, each as the head its lane said it is; a run for each, on the lowest free slot.
+  with head as materialized (
+    select t.id, t.addressee, t.created_at, t.repo_url, lane.profile, lane.credential
     from tasks t
     cross join lateral (
-      select from lanes l
+      select l.profile, l.credential from lanes l
       where l.addressee = t.addressee and l.head_task_id = t.id and l.head_created_at = t.created_at
       limit 1
     ) lane
     where t.id = any (v_heads) and t.status = 'pending'
     for update of t skip locked
-  ) locked;
-  if v_tasks is null then
-    return next;
-    return;
-  end if;
-
-  -- 5. A run for each, on the lowest free slot; paused or full addressees are looked at once more.
-  with chosen as (
+  ), chosen as (
     select
-      t.id as task_id, t.addressee, t.repo_url, profile.name as profile, profile.credential,
+      head.id as task_id, head.addressee, head.repo_url, head.profile, head.credential,
       slot.slot,
       coalesce(last.attempt, 0) + 1 as attempt,
       case
@@ -96,27 +89,25 @@ begin
         when last.failure_code = 'usage_limit' then last.retries
         else last.retries + 1
       end as retries,
-      row_number() over (order by t.created_at, t.id) as place
-    from tasks t
-    left join addressees a on a.addressee = t.addressee
-    left join task_options o on o.task_id = t.id
-    join profiles profile on profile.name = resolve_profile(t.addressee, o.profile, a.profile)
+      row_number() over (order by head.created_at, head.id) as place
+    from head
+    left join lateral (
+      select a.capacity, a.paused from addressees a where a.addressee = head.addressee limit 1) a on true
     left join lateral (
       select r.attempt, r.retries, r.retry_at, r.failure_code from runs r
-      where r.task_id = t.id
+      where r.task_id = head.id
       order by r.attempt desc
       limit 1
     ) last on true
     cross join lateral (
       select s.slot from generate_series(1, coalesce(a.capacity, 1)) s (slot)
       where not exists (
-        select 1 from runs r where r.addressee = t.addressee and r.slot = s.slot and r.finished_at is null)
+        select 1 from runs r where r.addressee = head.addressee and r.slot = s.slot and r.finished_at is null)
       order by s.slot
       limit 1
     ) slot
-    where t.id = any (v_tasks)
-      and not coalesce(a.paused, false)
-      and (select count(*) from runs r where r.addressee = t.addressee and r.finished_at is null)
+    where not coalesce(a.paused, false)
+      and (select count(*) from runs r where r.addressee = head.addressee and r.finished_at is null)
         < coalesce(a.capacity, 1)
   ), inserted as (
     insert into runs (id, task_id, addressee, slot, attempt, retries, epoch, launcher, host, job_name, profile,
@@ -124,15 +115,14 @@ begin
     select p_run_ids[place], task_id, addressee, slot, attempt, retries, p_epoch, p_launcher, p_host,
       'task-' || task_id || '-' || attempt, profile, credential, repo_url, p_token_hashes[place]
     from chosen
-    returning id, task_id
+    returning id, task_id, addressee
   )
-  select array_agg(task_id), array_agg(id) into v_tasks, v_runs from inserted;
+  select array_agg(task_id), array_agg(id), array_agg(addressee) into v_tasks, v_runs, v_addressees from inserted;
 
-  -- 6. The tasks run; their lanes are looked at again by the next claim (the trigger logged them).
-  update tasks set status = 'running', started_at = myzel_now() where id = any (v_tasks);
-  update lanes set ready = false
-  where addressee = any (array(select addressee from tasks where id = any (v_tasks)));
+  -- 5. The tasks run; the next claim makes their lanes anew (the trigger logged them).
   if v_runs is not null then
+    update tasks set status = 'running', started_at = myzel_now() where id = any (v_tasks);
+    delete from lanes where addressee = any (v_addressees);
     select jsonb_agg(to_jsonb(u) order by u.claimed_at) into to_launch from unlaunched_runs u where u.run_id = any (v_runs);
   end if;
   return next;

@@ -19,7 +19,21 @@ begin
   return null;
 end $$;
 
+-- Only pending tasks make lanes; the end of a run is logged by runs.
 create or replace function log_updated_tasks() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  insert into lane_changes (addressee)
+    select addressee from old_rows where status = 'pending'
+    union
+    select addressee from new_rows where status = 'pending';
+  if found then
+    perform wake_engine();
+  end if;
+  return null;
+end $$;
+
+create or replace function log_updated_addressees() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   insert into lane_changes (addressee) select addressee from old_rows union select addressee from new_rows;
@@ -44,7 +58,7 @@ create or replace trigger tasks_log_delete after delete on tasks
 create or replace trigger addressees_log_insert after insert on addressees
   referencing new table as new_rows for each statement execute function log_inserted_tasks();
 create or replace trigger addressees_log_update after update on addressees
-  referencing old table as old_rows new table as new_rows for each statement execute function log_updated_tasks();
+  referencing old table as old_rows new table as new_rows for each statement execute function log_updated_addressees();
 create or replace trigger addressees_log_delete after delete on addressees
   referencing old table as old_rows for each statement execute function log_deleted_rows();
 create or replace trigger runs_log_delete after delete on runs
@@ -52,7 +66,9 @@ create or replace trigger runs_log_delete after delete on runs
 
 -- A run that ended frees its slot; a cleared retry_at lets its task start at once.
 create or replace function log_updated_runs() returns trigger
-  language plpgsql security definer set search_path = public, pg_temp as $$
+  language plpgsql security definer set search_path = public, pg_temp
+  -- old and new rows are hashed, whatever number of rows the plan was made for
+  set enable_hashjoin = on set enable_nestloop = off set enable_mergejoin = off set jit = off as $$
 begin
   insert into lane_changes (addressee)
     select distinct n.addressee

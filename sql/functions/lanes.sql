@@ -34,12 +34,13 @@ begin
   ), emptied as (
     delete from lanes where addressee = any (array(select addressee from touched where id is null))
   )
-  insert into lanes as l (addressee, head_task_id, head_created_at, repo_url, credential, ready, wake_at)
+  insert into lanes as l (addressee, head_task_id, head_created_at, repo_url, profile, credential, ready, wake_at)
   select
     head.addressee,
     head.id,
     head.created_at,
     coalesce(head.repo_url, ''),
+    profile.name,
     profile.credential,
     profile.role <> 'human'
       and not coalesce(a.paused, false)
@@ -50,7 +51,8 @@ begin
   from touched head
   left join addressees a on a.addressee = head.addressee
   left join task_options o on o.task_id = head.id
-  join profiles profile on profile.name = resolve_profile(head.addressee, o.profile, a.profile)
+  cross join lateral (select resolve_profile(head.addressee, o.profile, a.profile) as profile offset 0) resolved
+  join profiles profile on profile.name = resolved.profile
   cross join lateral (
     select count(*) from runs r where r.addressee = head.addressee and r.finished_at is null
   ) live
@@ -65,12 +67,13 @@ begin
     head_task_id = excluded.head_task_id,
     head_created_at = excluded.head_created_at,
     repo_url = excluded.repo_url,
+    profile = excluded.profile,
     credential = excluded.credential,
     ready = excluded.ready,
     wake_at = excluded.wake_at
-  where (l.head_task_id, l.head_created_at, l.repo_url, l.credential, l.ready, l.wake_at)
-    is distinct from (excluded.head_task_id, excluded.head_created_at, excluded.repo_url, excluded.credential,
-      excluded.ready, excluded.wake_at);
+  where (l.head_task_id, l.head_created_at, l.repo_url, l.profile, l.credential, l.ready, l.wake_at)
+    is distinct from (excluded.head_task_id, excluded.head_created_at, excluded.repo_url, excluded.profile,
+      excluded.credential, excluded.ready, excluded.wake_at);
 end $$;
 
 -- Looks again at every lane and every addressee with a pending task: heals what an edit with triggers off left

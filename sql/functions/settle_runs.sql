@@ -4,6 +4,7 @@
 -- p_settlements is an array of objects: run_id, and what domain/outcome.ts decided:
 --   action         'complete' | 'requeue'; what becomes of the task if it is still the run's own
 --   success, failure_code, error, exit_code, logs and the fields of the report
+--   pod_name       of a job that ended before its launch was noted
 --   retry_after_seconds   with 'requeue': earliest next start
 --   blocked_until, blocked_reason   usage limit: nothing with this credential starts before
 -- A task is the run's own while it is running and nobody asked the run to stop: after a hand edit only the run ends.
@@ -20,63 +21,78 @@ create or replace function settle_runs(p_epoch bigint, p_settlements jsonb)
 as $$
 #variable_conflict use_column
 declare
-  -- each run once, whatever was given
-  v_settlements jsonb := (
-    select jsonb_agg(one.value) from (
-      select distinct on (s.value ->> 'run_id') s.value from jsonb_array_elements(p_settlements) s) one);
-  v_ids uuid[] := array(select (s ->> 'run_id')::uuid from jsonb_array_elements(v_settlements) s);
+  v_ids uuid[] := array(select distinct (s ->> 'run_id')::uuid from jsonb_array_elements(p_settlements) s);
   v_live uuid[];
   v_own uuid[];
   v_settled record;
 begin
   perform hold_epoch(p_epoch);
 
-  -- 1. Lock tasks, then their runs; only live runs are settled.
+  -- 1. Lock the tasks, then their live runs: whoever edits one by hand has done so before, or comes after.
   perform from tasks t
   where t.id = any (array(select r.task_id from runs r where r.id = any (v_ids)))
   order by t.id
   for update;
   v_live := array(
     select r.id from runs r where r.id = any (v_ids) and r.finished_at is null order by r.id for update);
-  v_own := array(
-    select r.id from runs r
-    cross join lateral (select from tasks t where t.id = r.task_id and t.status = 'running' limit 1) own
-    where r.id = any (v_live) and r.stop_requested_at is null);
 
-  -- 2. The runs.
-  update runs r set
-    finished_at = myzel_now(),
-    success = (s.value ->> 'success')::boolean,
-    failure_code = s.value ->> 'failure_code',
-    error = s.value ->> 'error',
-    exit_code = (s.value ->> 'exit_code')::integer,
-    retry_at = case when r.id = any (v_own) and s.value ->> 'action' = 'requeue'
-      then myzel_now() + make_interval(secs => (s.value ->> 'retry_after_seconds')::double precision) end,
-    branch = s.value ->> 'branch',
-    commit_sha = s.value ->> 'commit_sha',
-    cost_usd = (s.value ->> 'cost_usd')::numeric,
-    input_tokens = (s.value ->> 'input_tokens')::bigint,
-    output_tokens = (s.value ->> 'output_tokens')::bigint,
-    cache_read_tokens = (s.value ->> 'cache_read_tokens')::bigint,
-    cache_creation_tokens = (s.value ->> 'cache_creation_tokens')::bigint,
-    turns = (s.value ->> 'turns')::integer,
-    session_id = s.value ->> 'session_id',
-    model = s.value ->> 'model'
-  from jsonb_array_elements(v_settlements) s
-  where r.id = (s.value ->> 'run_id')::uuid and r.id = any (v_live);
+  -- 2. The runs; then the tasks that are still theirs. Each row is looked up by its key.
+  with settlement as materialized (
+    select distinct on (outcome.run_id)
+      s.value as settlement, outcome.*, r.task_id, r.attempt,
+      coalesce(t.status = 'running', false) and r.stop_requested_at is null as own
+    from jsonb_array_elements(p_settlements) s
+    cross join lateral jsonb_to_record(s.value) as outcome (
+      run_id uuid, action text, success boolean, failure_code text, error text, exit_code integer,
+      retry_after_seconds double precision, branch text, commit_sha text, cost_usd numeric, input_tokens bigint,
+      output_tokens bigint, cache_read_tokens bigint, cache_creation_tokens bigint, turns integer, session_id text,
+      model text, pod_name text)
+    cross join lateral (
+      select r.task_id, r.attempt, r.stop_requested_at from runs r where r.id = outcome.run_id limit 1) r
+    left join lateral (select t.status from tasks t where t.id = r.task_id limit 1) t on true
+    where outcome.run_id = any (v_live)
+    order by outcome.run_id
+  ), finished as (
+    update runs r set
+      launched_at = case when s.pod_name is not null then coalesce(r.launched_at, myzel_now()) else r.launched_at end,
+      pod_name = coalesce(s.pod_name, r.pod_name),
+      finished_at = myzel_now(),
+      success = s.success,
+      failure_code = s.failure_code,
+      error = s.error,
+      exit_code = s.exit_code,
+      retry_at = case when s.own and s.action = 'requeue'
+        then myzel_now() + make_interval(secs => s.retry_after_seconds) end,
+      branch = s.branch,
+      commit_sha = s.commit_sha,
+      cost_usd = s.cost_usd,
+      input_tokens = s.input_tokens,
+      output_tokens = s.output_tokens,
+      cache_read_tokens = s.cache_read_tokens,
+      cache_creation_tokens = s.cache_creation_tokens,
+      turns = s.turns,
+      session_id = s.session_id,
+      model = s.model
+    from settlement s
+    where r.id = s.run_id
+    returning r.id, r.task_id, r.attempt, r.pod_name, s.own, s.action, s.settlement
+  ), requeued as (
+    update tasks t set status = 'pending', started_at = null, worker_pod = null
+    from finished f
+    where t.id = f.task_id and f.own and f.action = 'requeue'
+  ), completed as (
+    update tasks t set
+      status = 'completed', completed_at = myzel_now(), result = result_of(f.attempt, f.settlement),
+      worker_pod = coalesce(f.pod_name, t.worker_pod)
+    from finished f
+    where t.id = f.task_id and f.own and f.action <> 'requeue'
+  )
+  select array_agg(id) into v_own from finished where own;
 
-  -- 3. Their tasks.
-  update tasks t set
-    status = case s.value ->> 'action' when 'requeue' then 'pending' else 'completed' end,
-    result = case s.value ->> 'action' when 'requeue' then null else result_of(r.attempt, s.value) end
-  from jsonb_array_elements(v_settlements) s
-  join runs r on r.id = (s.value ->> 'run_id')::uuid
-  where r.id = any (v_own) and t.id = r.task_id;
-
-  -- 4. What few of them have: tasks to create, a usage limit.
+  -- 3. What few of them have: tasks to create, a usage limit.
   for v_settled in
     select s.value as settlement, r.id, r.task_id, r.credential
-    from jsonb_array_elements(v_settlements) s
+    from jsonb_array_elements(p_settlements) s
     join runs r on r.id = (s.value ->> 'run_id')::uuid
     where r.id = any (v_live)
       and (s.value ->> 'blocked_until' is not null or coalesce(s.value -> 'tasks', '[]') not in ('[]', 'null'))
@@ -111,7 +127,7 @@ $$;
 
 -- The object that people and Green read in tasks.result.
 create or replace function result_of(p_attempt integer, p_outcome jsonb) returns jsonb
-  language sql immutable
+  language sql stable -- as jsonb_build_object is: so it is inlined
   return jsonb_build_object(
       'success', p_outcome -> 'success',
       'attempt', p_attempt,

@@ -46,28 +46,33 @@ create or replace function task_problem(p_addressee text, p_prompt text, p_repo_
     else coalesce(repo_url_problem(p_repo_url), branch_problem(p_branch))
   end;
 
--- Fires only for rows that are to be refused, so that a good INSERT pays for no function call.
+-- The guard of INSERT. Fires only for rows that a cheap look finds suspicious (a repository or a branch is reason
+-- enough), so that the others pay for no function call, and no INSERT for planning one.
 -- Raises MZ002.
-create or replace function refuse_task_insert() returns trigger
+create or replace function guard_task_insert() returns trigger
   language plpgsql set search_path = public, pg_temp as $$
 declare
   v_problem text := task_problem(new.addressee, new.prompt, new.repo_url, new.branch);
 begin
-  raise exception using
-    errcode = 'MZ002',
-    message = coalesce(
-      v_problem,
-      case when new.status is distinct from 'pending'
-        then format('A new task is pending, not "%s": leave status out; only the engine starts runs.', new.status)
-        else 'A new task has no started_at, completed_at, result or worker_pod: leave them out.' end);
+  if v_problem is null and new.status is distinct from 'pending' then
+    v_problem := format('A new task is pending, not "%s": leave status out; only the engine starts runs.', new.status);
+  elsif v_problem is null and num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod) > 0 then
+    v_problem := 'A new task has no started_at, completed_at, result or worker_pod: leave them out.';
+  end if;
+  if v_problem is not null then
+    raise exception using errcode = 'MZ002', message = v_problem;
+  end if;
+  return new;
 end $$;
 
-create or replace trigger tasks_refuse_insert
+create or replace trigger tasks_guard_insert
   before insert on tasks
   for each row
   when (
-    new.status is distinct from 'pending'
-    or num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod) > 0
-    or task_problem(new.addressee, new.prompt, new.repo_url, new.branch) is not null
+    coalesce(new.status <> 'pending', true)
+    or num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod, new.repo_url, new.branch) > 0
+    or coalesce(new.addressee !~ '^[!-~]+$' or octet_length(new.addressee) > 200, true)
+    -- does not begin with a visible ASCII character, or is too long
+    or coalesce(ascii(new.prompt) not between 33 and 126 or octet_length(new.prompt) > 1048576, true)
   )
-  execute function refuse_task_insert();
+  execute function guard_task_insert();
