@@ -41,6 +41,22 @@ const duration = (fallback: string) =>
       return ms;
     });
 
+const UNITS_BYTES: Record<string, number> = { KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12 };
+
+const size = (fallback: string) =>
+  z
+    .string()
+    .default(fallback)
+    .transform((text, context) => {
+      const match = /^(\d+(?:\.\d+)?)(KB|MB|GB|TB)$/.exec(text.trim().toUpperCase());
+      const bytes = Math.round(Number(match?.[1]) * (UNITS_BYTES[match?.[2] ?? ""] ?? NaN));
+      if (!(bytes >= 1 && Number.isSafeInteger(bytes))) {
+        context.addIssue({ code: "custom", message: `"${text}" is no size; write it like 500MB, 10GB or 1TB` });
+        return z.NEVER;
+      }
+      return bytes;
+    });
+
 const wholeNumber = (min: number, max: number) =>
   z.string().transform((text, context) => {
     const value = /^\d{1,15}$/.test(text.trim()) ? Number(text) : NaN;
@@ -50,6 +66,10 @@ const wholeNumber = (min: number, max: number) =>
     }
     return value;
   });
+
+const absolutePath = z.string().refine((path) => isAbsolute(path), "must be an absolute path");
+
+const quantity = (form: RegExp, example: string) => z.string().regex(form, `is no quantity; write it like ${example}`);
 
 const postgresUrl = z
   .string()
@@ -88,8 +108,49 @@ const schema = z.object({
     .describe("first user id for runs where the engine is root"),
   MYZEL_CLONE_DEPTH: wholeNumber(1, 1_000_000).optional().describe("shallow clones of so many commits; default: whole"),
   MYZEL_KEEP_TRANSCRIPTS: duration("30d").describe("age at which transcripts are pruned"),
+  MYZEL_MAX_TRANSCRIPTS: size("10GB").describe("most bytes of transcripts (compressed); the oldest are pruned"),
+  MYZEL_KEEP_RUNS: duration("365d").describe("age at which runs and audit rows are pruned"),
+  MYZEL_MAX_RUNS: wholeNumber(1, 1e15 - 1)
+    .default(1_000_000)
+    .describe("most runs that have ended; the oldest are pruned"),
+  MYZEL_HTTP_PORT: wholeNumber(1, 65_535)
+    .optional()
+    .describe("port of /livez and /readyz; default: 8080 in a cluster, else none"),
   CLAUDE_CODE_OAUTH_TOKEN: z.string().min(1).optional().describe("Claude token of the credential `default`"),
   KUBECONFIG: z.string().optional().describe("cluster to use outside of one"),
+  MYZEL_NAMESPACE: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, "is no name of a namespace")
+    .optional()
+    .describe("where runs happen (kubernetes); default: the engine's own namespace, or the kubeconfig's"),
+  MYZEL_INSTANCE: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$/, "must be lower-case letters, digits and -, at most 40")
+    .default("myzel")
+    .describe("tells installations apart that share a namespace"),
+  MYZEL_WORKER_IMAGE: z
+    .string()
+    .min(1)
+    .default("myzel-worker")
+    .describe("image of runs whose profile names none (kubernetes)"),
+  MYZEL_RUN_CPU: quantity(/^\d+(\.\d+)?m?$/, "2 or 500m")
+    .default("2")
+    .describe("cpu limit of a run (kubernetes)"),
+  MYZEL_RUN_MEMORY: quantity(/^\d+[KMGT]i?$/i, "4Gi")
+    .default("4Gi")
+    .describe("memory of a run (kubernetes)"),
+  MYZEL_RUN_DISK: quantity(/^\d+[GT]i?$/, "10Gi")
+    .default("10Gi")
+    .describe("what a run may write (kubernetes)"),
+  MYZEL_CLAUDE_SECRET: z
+    .string()
+    .regex(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?\/[-._A-Za-z0-9]+$/, "must be SECRET/KEY")
+    .default("myzel-claude/token")
+    .describe("Secret and key of the credential `default` (kubernetes)"),
+  MYZEL_POD_TEMPLATE: absolutePath.optional().describe("YAML file: what is added to every pod (kubernetes)"),
+  MYZEL_GIT_SECRETS: absolutePath.optional().describe("YAML file: which Secret is for which repository (kubernetes)"),
+  MYZEL_STUCK_AFTER: duration("5m").describe("a run without its image or configuration is given up (kubernetes)"),
+  MYZEL_CREATES_AT_ONCE: wholeNumber(1, 500).default(20).describe("most Jobs being created at a time (kubernetes)"),
 });
 
 export type SettingName = keyof typeof schema.shape;
@@ -110,9 +171,30 @@ export interface Config {
   readonly runUidBase: number;
   readonly cloneDepth: number | undefined;
   readonly keepTranscriptsMs: number;
+  readonly maxTranscriptBytes: number;
+  readonly keepRunsMs: number;
+  readonly maxRuns: number;
+  /** Undefined: nothing is served. */
+  readonly httpPort: number | undefined;
   /** Held for the process launcher's default credential; never logged. */
   readonly claudeToken: string | undefined;
   readonly kubeconfig: string | undefined;
+  readonly kubernetes: KubernetesConfig;
+}
+
+/** What only the Kubernetes launcher needs. */
+interface KubernetesConfig {
+  readonly namespace: string | undefined;
+  readonly instance: string;
+  readonly workerImage: string;
+  readonly cpu: string;
+  readonly memory: string;
+  readonly disk: string;
+  readonly claudeSecret: { readonly name: string; readonly key: string };
+  readonly podTemplateFile: string | undefined;
+  readonly gitSecretsFile: string | undefined;
+  readonly stuckAfterMs: number;
+  readonly createsAtOnce: number;
 }
 
 /** Name, help and default of every setting, for `--help` and the docs. */
@@ -161,8 +243,30 @@ export function loadConfig(environment: NodeJS.ProcessEnv, flags: Partial<Record
     runUidBase: value.MYZEL_RUN_UID_BASE,
     cloneDepth: value.MYZEL_CLONE_DEPTH,
     keepTranscriptsMs: value.MYZEL_KEEP_TRANSCRIPTS,
+    maxTranscriptBytes: value.MYZEL_MAX_TRANSCRIPTS,
+    keepRunsMs: value.MYZEL_KEEP_RUNS,
+    maxRuns: value.MYZEL_MAX_RUNS,
+    httpPort: value.MYZEL_HTTP_PORT ?? (inCluster ? 8080 : undefined),
     claudeToken: value.CLAUDE_CODE_OAUTH_TOKEN,
     kubeconfig: value.KUBECONFIG,
+    kubernetes: kubernetesConfig(value),
+  });
+}
+
+function kubernetesConfig(value: z.infer<typeof schema>): KubernetesConfig {
+  const [name = "", key = ""] = value.MYZEL_CLAUDE_SECRET.split("/");
+  return Object.freeze({
+    namespace: value.MYZEL_NAMESPACE,
+    instance: value.MYZEL_INSTANCE,
+    workerImage: value.MYZEL_WORKER_IMAGE,
+    cpu: value.MYZEL_RUN_CPU,
+    memory: value.MYZEL_RUN_MEMORY,
+    disk: value.MYZEL_RUN_DISK,
+    claudeSecret: { name, key },
+    podTemplateFile: value.MYZEL_POD_TEMPLATE,
+    gitSecretsFile: value.MYZEL_GIT_SECRETS,
+    stuckAfterMs: value.MYZEL_STUCK_AFTER,
+    createsAtOnce: value.MYZEL_CREATES_AT_ONCE,
   });
 }
 

@@ -12,6 +12,7 @@ import type pg from "pg";
 import type { Logger } from "pino";
 import { startRecurring } from "./cron/recurring.ts";
 import { tokenHash } from "./domain/run-token.ts";
+import type { Health } from "./health.ts";
 import type { Launcher } from "./launch/launcher.ts";
 import { beatTick } from "./loops/beat.ts";
 import { credentialsTick } from "./loops/credentials.ts";
@@ -24,22 +25,24 @@ import { reconcileTick } from "./loops/reconcile.ts";
 import { openDatabase, openSession } from "./store/connection.ts";
 import { DatabaseUnreachableError } from "./store/errors.ts";
 import { engineApplicationName, listen, stepDown, tryToLead } from "./store/leadership.ts";
+import type { KeepLimits } from "./store/prune.ts";
 import { VERSION } from "./version.ts";
 
-export interface EngineOptions {
+export interface EngineOptions extends KeepLimits {
   /** Login of the engine's role. */
   databaseUrl: string;
   launcher: Launcher;
   log: Logger;
   pollIntervalMs: number;
   maxLiveRuns: number;
-  keepTranscriptsMs: number;
   /** What run tokens are made with; the same for all engines of a database. */
   runKey: Buffer;
   /** Ends the engine. */
   signal: AbortSignal;
   /** Called each time this engine becomes the leader. */
   onLead?: (epoch: number) => void;
+  /** Is told of every step. */
+  health?: Health;
 }
 
 /** How often a standby tries, and how long a lost database is left alone. */
@@ -52,8 +55,10 @@ export async function runEngine(options: EngineOptions): Promise<void> {
   let reachable = true;
   let standingBy = false;
   while (!signal.aborted) {
+    options.health?.step();
     try {
       const led = await leadOnce(options, () => {
+        options.health?.database(true);
         if (!reachable) log.info("database reached again");
         reachable = true;
       });
@@ -61,6 +66,7 @@ export async function runEngine(options: EngineOptions): Promise<void> {
       standingBy = !led;
     } catch (error) {
       if (!(error instanceof DatabaseUnreachableError)) throw error;
+      options.health?.database(false);
       if (reachable) log.error({ reason: error.message }, "database cannot be reached; waiting for it");
       reachable = false;
     }
@@ -126,8 +132,12 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
     runKey: options.runKey,
     pollIntervalMs: options.pollIntervalMs,
     launching: new Set(),
+    toLaunch: new Map(),
   };
-  const loops = startLoops(leader, stop, (reason) => lost.abort(reason));
+  const loops = startLoops(leader, stop, {
+    leadLost: (reason) => lost.abort(reason),
+    beat: () => options.health?.step(),
+  });
   const wakeAll = () => Object.values(loops).forEach((loop) => loop.wake());
   const stopWatching = options.launcher.watch(loops.reconcile.wake);
   let stopRecurring: (() => Promise<void>) | undefined;
@@ -147,13 +157,14 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
 }
 
 /** INSERT → dispatch → launch → observe and settle; each wakes the next. */
-function startLoops(leader: Leader, signal: AbortSignal, onLeadLost: (reason: Error) => void) {
-  const start = (name: string, tick: Tick): Loop => startLoop({ name, tick, log: leader.log, signal, onLeadLost });
-  const reconcile = start("reconcile", reconcileTick(leader));
-  const { begin, tick } = launches(leader, () => {
-    launch.wake();
-    reconcile.wake();
-  });
+function startLoops(leader: Leader, signal: AbortSignal, on: { leadLost: (reason: Error) => void; beat: () => void }) {
+  const start = (name: string, tick: Tick): Loop =>
+    startLoop({ name, tick, log: leader.log, signal, onLeadLost: on.leadLost });
+  const reconcile = start(
+    "reconcile",
+    reconcileTick(leader, () => dispatch.wake()),
+  );
+  const { begin, tick } = launches(leader, () => reconcile.wake());
   const launch = start("launch", tick);
   const dispatch = start("dispatch", dispatchTick(leader, begin));
   return {
@@ -161,10 +172,7 @@ function startLoops(leader: Leader, signal: AbortSignal, onLeadLost: (reason: Er
     launch,
     reconcile,
     credentials: start("credentials", credentialsTick(leader)),
-    beat: start(
-      "beat",
-      beatTick(leader, () => performance.now()),
-    ),
+    beat: start("beat", beatTick(leader, { monotonicMs: () => performance.now(), onBeat: on.beat })),
   };
 }
 

@@ -1,4 +1,4 @@
--- What a claim and a settle cost: guards that judge whole statements (sql/functions/guard_tasks.sql), and fewer indexes.
+-- What a claim and a settle cost: guards that judge whole statements (sql/functions/follow_tasks.sql), and fewer indexes.
 set local lock_timeout = '5s';
 
 drop trigger if exists tasks_refuse_insert on tasks;
@@ -6,9 +6,13 @@ drop trigger if exists tasks_guard_update on tasks;
 drop trigger if exists tasks_follow_update on tasks;
 drop trigger if exists tasks_follow_content on tasks;
 drop trigger if exists tasks_follow_delete on tasks;
+drop trigger if exists tasks_audit_update on tasks;
+drop trigger if exists tasks_log_update on tasks;
 drop function if exists refuse_task_insert();
 drop function if exists guard_task_update();
 drop function if exists follow_task_edit();
+drop function if exists audit_task_updates();
+drop function if exists log_updated_tasks();
 
 -- Live runs are few, and runs_live_slot holds just them; without an index over launched_at its update moves no row.
 drop index runs_unlaunched;

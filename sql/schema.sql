@@ -319,10 +319,9 @@ create view unlaunched_runs as
 
 -- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, f7a4ef4a7a4b
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
--- audit_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, 853f803b701b
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 8138d43595d3
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 973445897770
 -- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
 -- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 5da954e8bbf9
 -- delete_events(p_ids bigint[]) returns bigint, plpgsql, 7ea2edefde71
@@ -333,7 +332,7 @@ create view unlaunched_runs as
 -- fair_ready_heads(p_limit integer) returns uuid[], sql stable, caa01338c755
 -- follow_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 03aa49b6ad33
 -- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, a2bd22cd5270
--- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 6f75b0f2eb19
+-- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, c0b0b8fbec4f
 -- guard_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 11403907a586
 -- guard_task_insert() returns trigger, plpgsql set search_path=public, pg_temp, c5bca894bb3d
 -- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2f83cb1fb1f7
@@ -342,11 +341,10 @@ create view unlaunched_runs as
 -- log_changed_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, 604e66afe2f2
 -- log_changed_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, e8e6a4258243
 -- log_deleted_rows() returns trigger, plpgsql security definer set search_path=public, pg_temp, 0873c0b6349d
--- log_inserted_tasks() returns trigger, plpgsql security definer set search_path=public, pg_temp, fc5cad546c04
+-- log_inserted_tasks() returns trigger, plpgsql security definer, 9192c8b9062c
 -- log_updated_addressees() returns trigger, plpgsql security definer set search_path=public, pg_temp, 002ac2ab4726
 -- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off jit=off, 89cb10c068f2
--- log_updated_tasks() returns trigger, plpgsql security definer set search_path=public, pg_temp, 95a147cff1a2
--- mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean, plpgsql set enable_seqscan=off jit=off, d4a402dd9101
+-- mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d36f635305b2
 -- myzel_now() returns timestamp with time zone, sql, f036bb632624
 -- notify_engine() returns trigger, plpgsql, 152f1bc5c566
 -- oldest_ready_heads(p_limit integer) returns uuid[], plpgsql stable, 6d79e430d13a
@@ -355,7 +353,7 @@ create view unlaunched_runs as
 -- prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d6d1d80db5c7
 -- prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 736ce4a273c0
 -- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
--- refresh_lanes(p_addressees text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 368c432ab03d
+-- refresh_lanes(p_addressees text[]) returns void, plpgsql, 0ffc34e72b09
 -- refuse_running() returns void, plpgsql, 892386767aa5
 -- refuse_truncate() returns trigger, plpgsql, 350358b42276
 -- repo_url_problem(p_repo_url text) returns text, sql immutable, 2c96683b08fe
@@ -366,7 +364,7 @@ create view unlaunched_runs as
 -- runs_fit_since(p_max_runs bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, e4d411132c2c
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 2c7e879978d7
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 28991660c994
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e
@@ -394,7 +392,6 @@ CREATE TRIGGER task_options_log_delete AFTER DELETE ON task_options REFERENCING 
 CREATE TRIGGER task_options_log_insert AFTER INSERT ON task_options REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
 CREATE TRIGGER task_options_log_update AFTER UPDATE ON task_options REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
 CREATE TRIGGER tasks_audit_delete AFTER DELETE ON tasks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION audit_task_deletes();
-CREATE TRIGGER tasks_audit_update AFTER UPDATE ON tasks REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION audit_task_updates();
 CREATE TRIGGER tasks_follow_content AFTER UPDATE OF addressee, prompt, repo_url, branch ON tasks FOR EACH ROW WHEN (old.addressee IS DISTINCT FROM new.addressee OR old.prompt IS DISTINCT FROM new.prompt OR old.repo_url IS DISTINCT FROM new.repo_url OR old.branch IS DISTINCT FROM new.branch) EXECUTE FUNCTION follow_task_content();
 CREATE TRIGGER tasks_follow_delete AFTER DELETE ON tasks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION follow_task_deletes();
 CREATE TRIGGER tasks_follow_update AFTER UPDATE ON tasks REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION follow_task_updates();
@@ -409,7 +406,6 @@ CREATE TRIGGER tasks_guard_status BEFORE UPDATE OF status, started_at, completed
         END, false)) EXECUTE FUNCTION guard_task_status();
 CREATE TRIGGER tasks_log_delete AFTER DELETE ON tasks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_rows();
 CREATE TRIGGER tasks_log_insert AFTER INSERT ON tasks REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_inserted_tasks();
-CREATE TRIGGER tasks_log_update AFTER UPDATE ON tasks REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_tasks();
 CREATE TRIGGER tasks_refuse_truncate BEFORE TRUNCATE ON tasks FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 
 -- Sequences
@@ -420,7 +416,6 @@ CREATE TRIGGER tasks_refuse_truncate BEFORE TRUNCATE ON tasks FOR EACH STATEMENT
 
 grant execute on function addressee_gate(p_addressee text, p_engine engine_state) to myzel_engine;
 grant execute on function audit_task_deletes() to myzel_engine;
-grant execute on function audit_task_updates() to myzel_engine;
 grant execute on function beat(p_epoch bigint) to myzel_engine;
 grant execute on function branch_problem(p_branch text) to myzel_engine;
 grant execute on function branch_problem(p_branch text) to myzel_operator;
@@ -453,8 +448,7 @@ grant execute on function log_deleted_rows() to myzel_engine;
 grant execute on function log_inserted_tasks() to myzel_engine;
 grant execute on function log_updated_addressees() to myzel_engine;
 grant execute on function log_updated_runs() to myzel_engine;
-grant execute on function log_updated_tasks() to myzel_engine;
-grant execute on function mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) to myzel_engine;
+grant execute on function mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) to myzel_engine;
 grant execute on function myzel_now() to myzel_engine;
 grant execute on function myzel_now() to myzel_operator;
 grant execute on function myzel_now() to myzel_reader;

@@ -2,9 +2,15 @@
 # The image's entry: the first word says which phase this container is.
 set -eu
 
+here=${0%/*}
+# The image's own programs come last, so that the tools of the image that this one is laid over win for the agent.
+export PATH="${PATH:-/usr/local/bin:/usr/bin:/bin}:${here%/*}/bin"
+node=${here%/*}/bin/node
+[ -x "$node" ] || node=node
+
 case "${1-}" in
   checkout | agent | publish)
-    exec node "${0%/*}/phases/$1.ts"
+    exec "$node" "$here/phases/$1.ts"
     ;;
   *)
     echo "usage: entrypoint.sh checkout|agent|publish (was: ${1:-nothing})" >&2

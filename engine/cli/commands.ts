@@ -42,6 +42,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   why: { group: TASKS, summary: "say what a task waits for", load: () => import("./why.ts") },
   pause: { group: TASKS, summary: "let nothing start, or nothing of one addressee", load: () => import("./pause.ts") },
   resume: { group: TASKS, summary: "let tasks start again", load: () => import("./resume.ts") },
+  prune: { group: TOOLS, summary: "delete old transcripts, runs and audit rows now", load: () => import("./prune.ts") },
   psql: { group: TOOLS, summary: "open the database in psql", load: () => import("./psql.ts") },
   completion: {
     group: TOOLS,

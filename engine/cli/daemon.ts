@@ -2,6 +2,7 @@
 import type { Logger } from "pino";
 import type { Config } from "../config.ts";
 import { runEngine } from "../engine.ts";
+import type { Health } from "../health.ts";
 import type { Launcher } from "../launch/launcher.ts";
 import { createProcessLauncher } from "../launch/process/process-launcher.ts";
 import { loadRunKey } from "../run-key.ts";
@@ -16,13 +17,14 @@ export interface DaemonOptions {
   log: Logger;
   signal: AbortSignal;
   onLead?: (epoch: number) => void;
+  health?: Health;
 }
 
 /** Runs until the signal; runs that are under way go on without it. @throws UsageError, RefusedError */
 export async function runDaemon(options: DaemonOptions): Promise<void> {
   const { config, log, signal } = options;
   const runKey = loadRunKey(config.dataDir);
-  const launcher = createLauncher(options);
+  const launcher = await createLauncher(options);
   try {
     await runEngine({
       databaseUrl: options.databaseUrl,
@@ -31,22 +33,23 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       pollIntervalMs: config.pollIntervalMs,
       maxLiveRuns: config.maxLiveRuns,
       keepTranscriptsMs: config.keepTranscriptsMs,
+      maxTranscriptBytes: config.maxTranscriptBytes,
+      keepRunsMs: config.keepRunsMs,
+      maxRuns: config.maxRuns,
       runKey,
       signal,
       ...(options.onLead === undefined ? {} : { onLead: options.onLead }),
+      ...(options.health === undefined ? {} : { health: options.health }),
     });
   } finally {
     await launcher.close();
   }
 }
 
-/** @throws UsageError where this version has no such launcher */
-export function demandLauncher(config: Config): void {
-  if (config.launcher === "process") return;
-  throw new UsageError(`This version has no launcher "${config.launcher}": set MYZEL_LAUNCHER=process.`);
-}
-
-function createLauncher({ config, podDatabaseUrl, log }: DaemonOptions): Launcher {
+/** @throws UsageError where the launcher's configuration cannot be used */
+async function createLauncher(options: DaemonOptions): Promise<Launcher> {
+  const { config, podDatabaseUrl, log } = options;
+  if (config.launcher === "kubernetes") return await kubernetesLauncher(options);
   return createProcessLauncher({
     dataDir: config.dataDir,
     podDatabaseUrl,
@@ -57,4 +60,21 @@ function createLauncher({ config, podDatabaseUrl, log }: DaemonOptions): Launche
     environment: process.env,
     log,
   });
+}
+
+async function kubernetesLauncher({ config, podDatabaseUrl, log }: DaemonOptions): Promise<Launcher> {
+  // Heavy: only an engine that needs it pays.
+  const { createKubernetesLauncher } = await import("../launch/kubernetes/kubernetes-launcher.ts");
+  try {
+    return await createKubernetesLauncher({
+      ...config.kubernetes,
+      kubeconfig: config.kubeconfig,
+      podDatabaseUrl,
+      modelBaseUrl: config.modelBaseUrl,
+      cloneDepth: config.cloneDepth,
+      log,
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message, { cause: error });
+  }
 }

@@ -2,8 +2,10 @@
 import type { Command } from "commander";
 import type { Config } from "../config.ts";
 import { findDatabase } from "../embedded-postgres/find-database.ts";
+import { createHealth, type Health } from "../health.ts";
+import { type Probes, serveProbes } from "../http/probes.ts";
 import { createLogger } from "../logging.ts";
-import { demandLauncher, runDaemon } from "./daemon.ts";
+import { runDaemon } from "./daemon.ts";
 import { UsageError } from "./failure.ts";
 import { awaitSchema } from "./ready-database.ts";
 import { addSettings, configOf } from "./settings.ts";
@@ -28,18 +30,30 @@ Examples:
 }
 
 async function runUntilStopped(config: Config): Promise<void> {
-  demandLauncher(config);
   const databaseUrl = await findDatabase(config, "engine");
   const podDatabaseUrl = await demandPodLogin(config);
   const log = createLogger({ level: config.logLevel, readable: process.stdout.isTTY });
   const stop = stopSignals((name) => log.info({ signal: name }, "stopping; runs go on"));
+  const health = createHealth(() => performance.now());
+  const probes = await openProbes(config.httpPort, health);
   try {
     const schema = await awaitSchema({ url: databaseUrl, rolePrefix: config.rolePrefix, log, signal: stop.signal });
     if (schema === null) return;
     if (schema.sentence !== null) throw new UsageError(schema.sentence);
-    await runDaemon({ config, databaseUrl, podDatabaseUrl, log, signal: stop.signal });
+    await runDaemon({ config, databaseUrl, podDatabaseUrl, log, signal: stop.signal, health });
   } finally {
+    await probes?.close();
     stop.release();
+  }
+}
+
+/** Before the database is waited for: a kubelet would take the engine for dead. @throws UsageError */
+async function openProbes(port: number | undefined, health: Health): Promise<Probes | null> {
+  if (port === undefined) return null;
+  try {
+    return await serveProbes({ port, health });
+  } catch (cause) {
+    throw new UsageError(`MYZEL_HTTP_PORT: port ${port} cannot be served (${(cause as Error).message}).`, { cause });
   }
 }
 

@@ -3,6 +3,7 @@
  * here; else its transcript, as soon as that is stored.
  */
 import { setTimeout as delay } from "node:timers/promises";
+import type { Config } from "../config.ts";
 import type { Database } from "../store/connection.ts";
 import { runsOf, taskProgress } from "../store/show.ts";
 import type { RunRow } from "../store/show.ts";
@@ -16,7 +17,7 @@ const LOOK_MS = 500;
 
 export interface Following {
   database: Database;
-  dataDir: string;
+  config: Config;
   id: string;
   show: (line: string) => void;
   signal: AbortSignal;
@@ -46,10 +47,10 @@ export async function followRuns(following: Following): Promise<void> {
   }
 }
 
-async function followRun({ database, dataDir, show, signal }: Following, run: RunRow): Promise<void> {
+async function followRun({ database, config, show, signal }: Following, run: RunRow): Promise<void> {
   let shown = false;
   if (run.finished_at === null) {
-    for await (const line of readLiveLog(dataDir, run, { follow: true, signal })) {
+    for await (const line of readLiveLog(config, run, { follow: true, signal })) {
       show(line);
       shown = true;
     }

@@ -1,20 +1,44 @@
-/** The log of a run on this host, line by line, as it lies in the data directory. */
+/** The log of a run that may still live, line by line: from the data directory, or through the cluster's API. */
+import type { Config } from "../config.ts";
 import type { RunRow } from "../store/show.ts";
+import { note } from "./output.ts";
+import { oneLine } from "./terminal-text.ts";
 
-/** Ends at once for runs of another host or another user, whose log cannot be read here. */
-export async function* readLiveLog(
-  dataDir: string,
-  run: RunRow,
-  options: { follow: boolean; signal?: AbortSignal },
-): AsyncGenerator<string> {
-  if (run.launcher !== "process") return;
-  const { readLog } = await import("../launch/process/read-log.ts");
-  const { runDirectory } = await import("../launch/process/launcher-settings.ts");
+interface Reading {
+  follow: boolean;
+  signal?: AbortSignal;
+}
+
+/** Ends at once for runs of another host or another user, and of a cluster that cannot be asked. */
+export async function* readLiveLog(config: Config, run: RunRow, options: Reading): AsyncGenerator<string> {
   let rest = "";
-  for await (const chunk of readLog(runDirectory(dataDir, run.job_name), options)) {
+  for await (const chunk of chunksOf(config, run, options)) {
     const lines = (rest + chunk).split("\n");
     rest = lines.pop() ?? "";
     yield* lines;
   }
   if (rest !== "") yield rest;
+}
+
+async function* chunksOf(config: Config, run: RunRow, options: Reading): AsyncGenerator<string> {
+  if (run.launcher === "process") yield* fromDataDirectory(config.dataDir, run, options);
+  if (run.launcher === "kubernetes") yield* fromCluster(config, run, options);
+}
+
+async function* fromDataDirectory(dataDir: string, run: RunRow, options: Reading): AsyncGenerator<string> {
+  const { readLog } = await import("../launch/process/read-log.ts");
+  const { runDirectory } = await import("../launch/process/launcher-settings.ts");
+  yield* readLog(runDirectory(dataDir, run.job_name), options);
+}
+
+async function* fromCluster(config: Config, run: RunRow, options: Reading): AsyncGenerator<string> {
+  const { readJobLog } = await import("../launch/kubernetes/job-log.ts");
+  const { createLogger } = await import("../logging.ts");
+  const { namespace, instance } = config.kubernetes;
+  const log = createLogger({ level: config.logLevel, readable: true, descriptor: 2 });
+  try {
+    yield* readJobLog({ kubeconfig: config.kubeconfig, namespace, instance, log }, run.job_name, options);
+  } catch (error) {
+    note(`The cluster cannot be asked for the log: ${oneLine((error as Error).message)}`);
+  }
 }

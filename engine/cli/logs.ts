@@ -1,6 +1,7 @@
 /** `myzel logs`: what the agent said and did: the stored transcript, or the live log with `-f`. */
 import { InvalidArgumentError } from "commander";
 import type { Command } from "commander";
+import type { Config } from "../config.ts";
 import type { Database } from "../store/connection.ts";
 import { NotFoundError } from "../store/errors.ts";
 import { findTask } from "../store/find-task.ts";
@@ -39,12 +40,12 @@ Examples:
   myzel logs 3f2a --attempt 1 --raw | jq -c 'select(.type == "result")'`,
     )
     .action(async (given: string, options: Options) => {
-      const { dataDir } = configOf(command);
+      const config = configOf(command);
       const show = options.raw === true || options.json === true ? say : sayReadable;
       await withDatabase(command, async (database) => {
         const id = await findTask(database, given);
-        if (options.follow === true) process.exitCode = await followUntilInterrupt({ database, dataDir, id, show });
-        else await printOne({ database, dataDir, id, show, attempt: options.attempt });
+        if (options.follow === true) process.exitCode = await followUntilInterrupt({ database, config, id, show });
+        else await printOne({ database, config, id, show, attempt: options.attempt });
       });
     });
   addSettings(command);
@@ -52,14 +53,14 @@ Examples:
 
 interface Printing {
   database: Database;
-  dataDir: string;
+  config: Config;
   id: string;
   show: (line: string) => void;
 }
 
 async function printOne({
   database,
-  dataDir,
+  config,
   id,
   show,
   attempt,
@@ -70,7 +71,7 @@ async function printOne({
   const lines = await transcriptLines(database, run.id);
   if (lines !== null) return lines.forEach(show);
   let shown = 0;
-  for await (const line of readLiveLog(dataDir, run, { follow: false })) {
+  for await (const line of readLiveLog(config, run, { follow: false })) {
     show(line);
     shown++;
   }

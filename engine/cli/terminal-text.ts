@@ -63,6 +63,14 @@ export function duration(ms: number): string {
   return `${Math.round(seconds / 86_400)} d`;
 }
 
+/** `999 bytes`, `1.2 MB`, `34 GB`: powers of ten, as in the settings. */
+export function byteSize(bytes: number): string {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  const value = bytes / 1000 ** power;
+  return `${value.toFixed(power > 0 && value < 10 ? 1 : 0)} ${units[power]}`;
+}
+
 /** Local time, `2026-10-25 14:03:12`. */
 export function localTime(time: Date): string {
   return time.toLocaleString("sv-SE");

@@ -15,7 +15,7 @@ import { createLogger } from "../logging.ts";
 import { openDatabase } from "../store/connection.ts";
 import { credentials } from "../store/credentials.ts";
 import { migrateDatabase } from "../store/migrate.ts";
-import { demandLauncher, runDaemon } from "./daemon.ts";
+import { runDaemon } from "./daemon.ts";
 import { UsageError } from "./failure.ts";
 import { howToBegin } from "./how-to-begin.ts";
 import { note, say } from "./output.ts";
@@ -44,7 +44,7 @@ Examples:
 }
 
 async function up(config: Config): Promise<void> {
-  demandLauncher(config);
+  demandReachableDatabase(config);
   const problem = systemProblem();
   if (problem !== null) note(`Note: ${problem}`);
   const lock = await holdUpLock(config.dataDir).catch(usageError);
@@ -65,6 +65,14 @@ async function up(config: Config): Promise<void> {
     stop.release();
     await lock.release();
   }
+}
+
+/** @throws UsageError where runs could not reach the database */
+function demandReachableDatabase({ launcher, databaseUrl }: Config): void {
+  if (launcher === "process" || databaseUrl !== undefined) return;
+  throw new UsageError(
+    "Pods cannot reach the embedded Postgres of this machine: set DATABASE_URL to a server that they can reach, or MYZEL_LAUNCHER=process.",
+  );
 }
 
 interface Parts {

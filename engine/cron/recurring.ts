@@ -7,30 +7,34 @@ import type { TaskList } from "graphile-worker";
 import type pg from "pg";
 import { asking } from "../store/connection.ts";
 import { sweepLanes } from "../store/dispatch.ts";
-import { pruneTranscripts } from "../store/transcripts.ts";
+import type { KeepLimits, Prunable } from "../store/prune.ts";
 import type { Leader } from "../loops/leader.ts";
+import { prune } from "./prune.ts";
 
+/**
+ * Runs are pruned once a day (made up for where no engine was there): a round also looks at the runs that are
+ * kept because they are the newest of their tasks.
+ */
 const CRONTAB = `
 17 * * * * sweep_lanes ?max=3
 37 * * * * prune_transcripts ?max=3
+53 3 * * * prune_runs ?fill=1d&max=3
 `;
-const PRUNE_BATCH = 500;
+/** Pruning takes a fifth of one connection's time at most, for at most three minutes of each hour or day. */
+const PRUNE_REST_FACTOR = 4;
+const PRUNE_MAX_MS = 15 * 60_000;
 /** Jobs are rare and announced by NOTIFY; looking seldom keeps an idle engine idle. */
 const POLL_MS = 60_000;
-
-export interface RecurringOptions {
-  keepTranscriptsMs: number;
-}
 
 /**
  * Starts graphile-worker on the leader's pool. Returns the way to stop it, which waits for jobs under way.
  * @throws DatabaseUnreachableError, also where no connection is free
  */
-export async function startRecurring(leader: Leader, options: RecurringOptions): Promise<() => Promise<void>> {
+export async function startRecurring(leader: Leader, keep: KeepLimits): Promise<() => Promise<void>> {
   const runner = await asking(
     run({
       pgPool: releasingOnce(leader.database.pool),
-      taskList: tasksOf(leader, options),
+      taskList: tasksOf(leader, keep),
       parsedCronItems: parseCrontab(CRONTAB),
       concurrency: 2,
       pollInterval: POLL_MS,
@@ -66,22 +70,28 @@ function releasingOnce(pool: pg.Pool): pg.Pool {
   });
 }
 
-function tasksOf(leader: Leader, options: RecurringOptions): TaskList {
+function tasksOf(leader: Leader, keep: KeepLimits): TaskList {
   return {
     sweep_lanes: async () => {
       const addressees = await sweepLanes(leader.database);
       leader.log.debug({ addressees }, "lanes swept");
     },
-    prune_transcripts: async () => {
-      let pruned = 0;
-      let batch;
-      do {
-        batch = await pruneTranscripts(leader.database, options.keepTranscriptsMs, PRUNE_BATCH);
-        pruned += batch;
-      } while (batch === PRUNE_BATCH);
-      if (pruned > 0) leader.log.info({ transcripts: pruned }, "transcripts pruned");
-    },
+    prune_transcripts: () => pruneAndSay(leader, keep, ["transcripts"]),
+    prune_runs: () => pruneAndSay(leader, keep, ["events", "runs"]),
   };
+}
+
+async function pruneAndSay(leader: Leader, keep: KeepLimits, what: readonly Prunable[]): Promise<void> {
+  const { signal } = leader;
+  const pruned = await prune(leader.database, {
+    what,
+    keep,
+    signal,
+    restFactor: PRUNE_REST_FACTOR,
+    maxMs: PRUNE_MAX_MS,
+  });
+  const nothing = pruned.transcripts + pruned.runs + pruned.events === 0;
+  leader.log[nothing ? "debug" : "info"](pruned, "pruned");
 }
 
 /** graphile-worker's own messages are details to us, but for its errors. */

@@ -1,5 +1,5 @@
 /** The vocabulary of jobs: what a launcher sees of them and domain/ judges. */
-import type { Phase, Report } from "../../worker-image/contract.ts";
+import type { FailureCode, Phase, Report } from "../../worker-image/contract.ts";
 
 /** How one phase ended. */
 export interface PhaseEnd {
@@ -10,6 +10,12 @@ export interface PhaseEnd {
   /** The sentence the phase left in its termination log, at most 4 KiB, masked. */
   message: string | null;
 }
+
+/** What a launcher may say of an end by itself. */
+export type InfrastructureCode = Extract<
+  FailureCode,
+  "launch_failed" | "image_pull_failed" | "evicted" | "node_lost" | "job_deleted"
+>;
 
 /** How a job ended, as the launcher saw it. */
 export interface JobEnd {
@@ -22,6 +28,8 @@ export interface JobEnd {
   outOfMemory: boolean;
   /** The job is gone without an end of its own: `vanished` (host or supervisor died), `deleted` (somebody removed it). */
   gone: "vanished" | "deleted" | null;
+  /** The infrastructure ended it or never let it begin, and the launcher knows how: a code and a sentence. */
+  infrastructure: { code: InfrastructureCode; error: string } | null;
   /** A report that publish could not hand to the database. */
   spooledReport: Report | null;
   /** The end of the job's log, masked, at most 8 KiB; for `result.logs` where there is no report. */
@@ -37,6 +45,8 @@ export interface Observation {
   /** `starting`: no phase runs yet. `ended`: nothing of it is alive any more, its slot is free. */
   state: "starting" | "running" | "ended";
   phase: Phase | null;
+  /** While `starting`: what it waits for, in a sentence; unset where nothing is known. */
+  waiting?: string;
   end: JobEnd | null;
 }
 
@@ -48,6 +58,7 @@ export function jobEnd(known: Partial<JobEnd>): JobEnd {
     stopped: false,
     outOfMemory: false,
     gone: null,
+    infrastructure: null,
     spooledReport: null,
     logTail: null,
     ...known,

@@ -79,6 +79,7 @@ function judgeWithoutReport(run: SettledRun, end: JobEnd): { code: FailureCode; 
   if (end.deadlineExceeded) {
     return { code: "deadline_exceeded", error: `The run passed its deadline in ${last?.phase ?? "its first phase"}.` };
   }
+  if (end.infrastructure) return end.infrastructure;
   if (end.outOfMemory) return { code: "oom_killed", error: "The run used more memory than it may." };
   if (end.gone === "deleted") return { code: "job_deleted", error: "The job was deleted while it ran." };
   if (end.gone === "vanished") return { code: "lost", error: "The job's host or supervisor died." };

@@ -1,12 +1,16 @@
 /**
- * The token of a run: an HMAC of its id under a key that all engines share, so that a successor makes the
+ * The token of a run: made of its id under a key that all engines share, so that a successor makes the
  * same one. The database keeps only the hash. Pure.
+ *
+ * It has two halves: one of the run's own, and one that all runs share. A Kubernetes Job shows the first to
+ * whoever may read Jobs; it is worth nothing without the second, which lies in a Secret
+ * (docs/decisions/0007-a-token-in-two-halves.md).
  */
 import { createHash, createHmac, randomUUID } from "node:crypto";
 
-/** The run's token, hex. */
+/** The run's token: 64 hex digits of its own, then 64 that are the same for all runs under this key. */
 export function runToken(key: Buffer, runId: string): string {
-  return createHmac("sha256", key).update(runId).digest("hex");
+  return ownHalf(key, runId) + sharedHalf(key);
 }
 
 /** What the database compares with: SHA-256 of the token's text. */
@@ -16,8 +20,18 @@ export function tokenHash(token: string): Buffer {
 
 /** Ids for runs to come, with the hashes of their tokens. */
 export function makeTickets(key: Buffer, count: number): { runId: string; tokenHash: Buffer }[] {
+  const shared = sharedHalf(key);
   return Array.from({ length: count }, () => {
     const runId = randomUUID();
-    return { runId, tokenHash: tokenHash(runToken(key, runId)) };
+    return { runId, tokenHash: tokenHash(ownHalf(key, runId) + shared) };
   });
+}
+
+function ownHalf(key: Buffer, runId: string): string {
+  return createHmac("sha256", key).update(runId).digest("hex");
+}
+
+/** Of a text that is no run's id. */
+function sharedHalf(key: Buffer): string {
+  return createHmac("sha256", key).update("all runs").digest("hex");
 }

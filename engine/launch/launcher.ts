@@ -29,9 +29,11 @@ export interface LaunchSpec {
   taskId: string;
   attempt: number;
   addressee: string;
+  /** Of the profile; unset: unknown. For labels only. */
+  role?: string;
   /** `task-<task id>-<attempt>`: launching the same name twice is harmless. */
   jobName: string;
-  /** The run's token, hex: for checkout and publish only. */
+  /** The run's token, hex, in two halves (domain/run-token.ts): for checkout and publish only. */
   token: string;
   repoUrl: string | null;
   /** Limit of the whole run, in seconds of time awake; the agent's own limit plus what checkout and publish need. */

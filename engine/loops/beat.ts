@@ -10,12 +10,17 @@ import type { Tick } from "./loop.ts";
 const BEAT_MS = 3_000;
 const GIVE_UP_AFTER_MS = 10_000;
 
-export function beatTick(leader: Leader, monotonicMs: () => number): Tick {
+/** `onBeat` is called after each beat. */
+export function beatTick(
+  leader: Leader,
+  { monotonicMs, onBeat }: { monotonicMs: () => number; onBeat: () => void },
+): Tick {
   let lastBeatMs = monotonicMs();
   return async () => {
     try {
       await beat(leader.database, leader.epoch);
       lastBeatMs = monotonicMs();
+      onBeat();
     } catch (error) {
       if (error instanceof DatabaseUnreachableError && monotonicMs() - lastBeatMs > GIVE_UP_AFTER_MS) {
         throw new StaleEpochError("No sign of life could be given for 10 seconds.", { cause: error });

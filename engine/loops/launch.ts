@@ -10,50 +10,63 @@ import { LaunchError } from "../launch/launcher.ts";
 import type { LaunchSpec } from "../launch/launcher.ts";
 import { StaleEpochError } from "../store/errors.ts";
 import { markLaunched, settleRuns, unlaunchedRuns } from "../store/runs.ts";
-import type { UnlaunchedRun } from "../store/runs.ts";
+import type { LaunchedRun, UnlaunchedRun } from "../store/runs.ts";
+import { inBatches } from "./batches.ts";
 import type { Leader } from "./leader.ts";
 import type { Tick } from "./loop.ts";
 
 const MOST_AT_ONCE = 16;
+/** Most runs the tick takes up at a time. */
+const MOST_FOUND = 256;
 /** What checkout and publish may take on top of the agent's own limit. */
 const PHASES_AROUND_AGENT_SECONDS = 30 * 60;
 
 export interface Launches {
-  /** Begins these launches, as far as there is room; the tick finds the others. */
+  /** Queues these runs for launch, those that are queued already left out. */
   begin(runs: readonly UnlaunchedRun[]): void;
-  /** Begins what was left: for want of room, or by an engine that died between claim and launch. */
+  /** Queues what nobody has begun: claimed by an engine that died before the launch, or in a claim whose answer was lost. */
   tick: Tick;
 }
 
 /** @param onLaunched called when a launch has ended, well or not */
 export function launches(leader: Leader, onLaunched: () => void): Launches {
-  const { launching } = leader;
-  const begin = (runs: readonly UnlaunchedRun[]): void => {
-    const fresh = runs.filter((run) => !launching.has(run.run_id));
-    for (const run of fresh.slice(0, MOST_AT_ONCE - launching.size)) {
-      launching.add(run.run_id);
-      void launchOne(leader, run).finally(() => {
-        launching.delete(run.run_id);
+  const { launching, toLaunch } = leader;
+  const note = inBatches<LaunchedRun>((batch) => markLaunched(leader.database, leader.epoch, batch));
+  const startNext = (): void => {
+    while (launching.size < MOST_AT_ONCE && !leader.signal.aborted) {
+      const next = toLaunch.values().next().value;
+      if (next === undefined) return;
+      toLaunch.delete(next.run_id);
+      launching.add(next.run_id);
+      void launchOne(leader, next, note).finally(() => {
+        launching.delete(next.run_id);
+        startNext();
         onLaunched();
       });
     }
   };
+  const begin = (runs: readonly UnlaunchedRun[]): void => {
+    for (const run of runs) if (!launching.has(run.run_id)) toLaunch.set(run.run_id, run);
+    startNext();
+  };
   const tick = async (): Promise<number> => {
-    if (launching.size < MOST_AT_ONCE) {
-      begin(await unlaunchedRuns(leader.database, leader.host, MOST_AT_ONCE + launching.size));
-    }
+    if (toLaunch.size === 0) begin(await unlaunchedRuns(leader.database, leader.host, MOST_FOUND));
     return leader.pollIntervalMs;
   };
   return { begin, tick };
 }
 
 /** Never rejects: what fails here is settled, or found again by the next look. */
-async function launchOne(leader: Leader, run: UnlaunchedRun): Promise<void> {
+async function launchOne(
+  leader: Leader,
+  run: UnlaunchedRun,
+  note: (launched: LaunchedRun) => Promise<void>,
+): Promise<void> {
   const log = leader.log.child({ task_id: run.task_id, run_id: run.run_id, attempt: run.attempt });
   try {
     const { podName } = await leader.launcher.launch(specOf(leader, run));
-    await markLaunched(leader.database, leader.epoch, run.run_id, podName);
     log.info({ addressee: run.addressee, pod_name: podName }, "launched");
+    await note({ runId: run.run_id, podName });
   } catch (error) {
     if (error instanceof LaunchError) await settleFailedLaunch(leader, run, error).catch(logFailure);
     else logFailure(error);

@@ -3,6 +3,7 @@ import type pg from "pg";
 import type { Logger } from "pino";
 import type { Launcher } from "../launch/launcher.ts";
 import type { Database } from "../store/connection.ts";
+import type { UnlaunchedRun } from "../store/runs.ts";
 
 export interface Leader {
   readonly epoch: number;
@@ -18,4 +19,6 @@ export interface Leader {
   readonly pollIntervalMs: number;
   /** Runs that this engine is launching right now. */
   readonly launching: Set<string>;
+  /** Runs that wait for their turn to be launched, by id, oldest first. */
+  readonly toLaunch: Map<string, UnlaunchedRun>;
 }

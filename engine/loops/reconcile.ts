@@ -21,7 +21,8 @@ const RETRY_MS = 1_000;
 
 type OtherAction = Exclude<Action<SettleableRun>, Settleable>;
 
-export function reconcileTick(leader: Leader): Tick {
+/** @param onSettled called when runs were settled: slots are free */
+export function reconcileTick(leader: Leader, onSettled: () => void): Tick {
   return async () => {
     const runs = await liveRuns(leader.database); // before observing: see World.runs
     const observations = await leader.launcher.observe();
@@ -31,8 +32,9 @@ export function reconcileTick(leader: Leader): Tick {
       launching: leader.launching,
       host: leader.launcher.host,
     });
+    const settleables = actions.filter(isSettleable);
     const failed = await Promise.all([
-      settleAll(leader, actions.filter(isSettleable)),
+      settleAll(leader, settleables).finally(() => settleables.length > 0 && onSettled()),
       ...actions.filter(isOther).map((action) => carryOut(leader, action)),
     ]);
     return failed.includes(true) ? RETRY_MS : FULL_LOOK_MS;
@@ -56,7 +58,7 @@ async function carryOut(leader: Leader, action: OtherAction): Promise<boolean> {
 async function execute(leader: Leader, action: OtherAction): Promise<void> {
   switch (action.kind) {
     case "mark_launched":
-      await markLaunched(leader.database, leader.epoch, action.run.id, action.podName);
+      await markLaunched(leader.database, leader.epoch, [{ runId: action.run.id, podName: action.podName }]);
       return;
     case "stop":
       return await leader.launcher.stop(action.run.jobName, action.run.stopReason ?? "stopped");

@@ -9,10 +9,11 @@ import { jobEnd } from "../domain/job.ts";
 import { settlementOf, settlementOfUnlaunchedStop } from "../domain/outcome.ts";
 import type { Settlement } from "../domain/outcome.ts";
 import type { JobEnd, Observation } from "../launch/launcher.ts";
-import { markLaunched, settleRuns, storedReport } from "../store/runs.ts";
+import { settleRuns, storedReports } from "../store/runs.ts";
 import type { SettleableRun } from "../store/runs.ts";
 import { keepLog } from "../store/transcripts.ts";
 import { StaleEpochError } from "../store/errors.ts";
+import type { Report } from "../../worker-image/contract.ts";
 import type { Leader } from "./leader.ts";
 
 /** The end of a job's log that is kept where there is no transcript. */
@@ -32,71 +33,66 @@ interface Ready {
   settlement: Settlement;
   /** There is a job to remove. */
   hasJob: boolean;
+  /** Of a job that ended before its launch was noted. */
+  podName: string | null;
 }
 
 /** Settles all that can be; returns whether something failed and is to be tried again. @throws StaleEpochError */
 export async function settleAll(leader: Leader, settleables: readonly Settleable[]): Promise<boolean> {
   let failed = false;
-  const noteFailure = (run: SettleableRun, error: unknown): void => {
-    if (error instanceof StaleEpochError) throw error;
-    failed = true;
-    if (leader.signal.aborted) return; // the successor goes on with it
-    leader.log.error({ err: error, task_id: run.taskId, run_id: run.id }, "settle failed");
-  };
   for (let from = 0; from < settleables.length; from += BATCH) {
-    const ready: Ready[] = [];
-    await Promise.all(
-      settleables.slice(from, from + BATCH).map(async (settleable) => {
-        try {
-          ready.push(await prepare(leader, settleable));
-        } catch (error) {
-          noteFailure(settleable.run, error);
-        }
-      }),
-    );
+    const batch = settleables.slice(from, from + BATCH);
     try {
-      await settleBatch(leader, ready);
+      await settleBatch(leader, batch);
     } catch (error) {
       if (error instanceof StaleEpochError) throw error;
       // One of them may be what the database does not take: it must not hold up the others.
-      for (const one of ready)
-        await settleBatch(leader, [one]).catch((reason: unknown) => noteFailure(one.run, reason));
+      for (const settleable of batch) {
+        await settleBatch(leader, [settleable]).catch((reason: unknown) => {
+          if (reason instanceof StaleEpochError) throw reason;
+          failed = true;
+          if (leader.signal.aborted) return; // the successor goes on with it
+          const { run } = settleable;
+          leader.log.error({ err: reason, task_id: run.taskId, run_id: run.id }, "settle failed");
+        });
+      }
     }
   }
   return failed;
 }
 
-async function settleBatch(leader: Leader, ready: readonly Ready[]): Promise<void> {
-  if (ready.length === 0) return;
-  const settlements = ready.map(({ run, settlement }) => ({ runId: run.id, settlement }));
+async function settleBatch(leader: Leader, settleables: readonly Settleable[]): Promise<void> {
+  await Promise.all(settleables.map((settleable) => keepEvidence(leader, settleable)));
+  // Asked once more, now that the jobs have ended: a report may have come after the run was read.
+  const unreported = settleables.filter(({ run }) => run.report === null).map(({ run }) => run.id);
+  const reports = await storedReports(leader.database, unreported);
+  const ready = settleables.map((settleable) => decide(settleable, reports.get(settleable.run.id) ?? null));
+  const settlements = ready.map(({ run, settlement, podName }) => ({ runId: run.id, settlement, podName }));
   const settled = await settleRuns(leader.database, leader.epoch, settlements);
   for (const { run, settlement } of ready) if (settled.has(run.id)) logSettled(leader, run, settlement);
   await Promise.all(ready.filter(({ hasJob }) => hasJob).map(({ run }) => leader.launcher.remove(run.jobName)));
 }
 
-/** Keeps what would be lost with the job, then decides. */
-async function prepare(leader: Leader, settleable: Settleable): Promise<Ready> {
-  const { run } = settleable;
-  switch (settleable.kind) {
-    case "settle": {
-      const { observation } = settleable;
-      // A job may end before its launch could be noted.
-      if (!run.launched) await markLaunched(leader.database, leader.epoch, run.id, observation.podName);
-      if (!run.hasTranscript) await keepJobLog(leader, run);
-      const end = observation.end ?? jobEnd({ gone: "vanished" });
-      return { run, settlement: await decide(leader, run, end), hasJob: true };
-    }
-    case "settle_missing":
-      return { run, settlement: await decide(leader, run, jobEnd({ gone: "deleted" })), hasJob: false };
-    case "settle_unlaunched":
-      return { run, settlement: settlementOfUnlaunchedStop(run), hasJob: false };
-  }
+/** What would be lost with the job; and what is to be settled without one is not launched any more. */
+async function keepEvidence(leader: Leader, { kind, run }: Settleable): Promise<void> {
+  if (kind === "settle" && !run.hasTranscript) await keepJobLog(leader, run);
+  if (kind === "settle_unlaunched") leader.toLaunch.delete(run.id);
 }
 
-/** Without a report the database is asked once more, now that the job has ended: it may have come after the run was read. */
-async function decide(leader: Leader, run: SettleableRun, end: JobEnd): Promise<Settlement> {
-  const report = run.report ?? (await storedReport(leader.database, run.id));
-  return settlementOf({ ...run, report }, end, new Date(), Math.random());
+function decide(settleable: Settleable, reportSince: Report | null): Ready {
+  const { run } = settleable;
+  const judge = (end: JobEnd): Settlement =>
+    settlementOf({ ...run, report: run.report ?? reportSince }, end, new Date(), Math.random());
+  switch (settleable.kind) {
+    case "settle": {
+      const { end, podName } = settleable.observation;
+      return { run, settlement: judge(end ?? jobEnd({ gone: "vanished" })), hasJob: true, podName };
+    }
+    case "settle_missing":
+      return { run, settlement: judge(jobEnd({ gone: "deleted" })), hasJob: false, podName: null };
+    case "settle_unlaunched":
+      return { run, settlement: settlementOfUnlaunchedStop(run), hasJob: false, podName: null };
+  }
 }
 
 function logSettled(leader: Leader, run: SettleableRun, settlement: Settlement): void {

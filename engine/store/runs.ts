@@ -38,17 +38,19 @@ export async function unlaunchedRuns(database: Database, host: string | null, li
   return result.rows;
 }
 
-/** False where the run has ended meanwhile. @throws StaleEpochError */
-export async function markLaunched(
-  database: Database,
-  epoch: number,
-  runId: string,
-  podName: string | null,
-): Promise<boolean> {
-  const result = await asking(
-    sql<{ marked: boolean }>`select mark_launched(${epoch}, ${runId}, ${podName}) as marked`.execute(database.db),
+export interface LaunchedRun {
+  runId: string;
+  podName: string | null;
+}
+
+/** Notes that the jobs of these runs exist, in one transaction; runs that have ended meanwhile are left alone. @throws StaleEpochError */
+export async function markLaunched(database: Database, epoch: number, runs: readonly LaunchedRun[]): Promise<void> {
+  await asking(
+    sql`select mark_launched(
+      ${epoch}, ${runs.map((run) => run.runId)}::uuid[], ${runs.map((run) => run.podName)}::text[])`.execute(
+      database.db,
+    ),
   );
-  return result.rows[0]?.marked === true;
 }
 
 /** A live run with what its settlement depends on. */
@@ -114,15 +116,25 @@ export async function stillLive(database: Database, runIds: readonly string[]): 
   return new Set(rows.map((row) => row.id));
 }
 
-/** The report that publish stored for a run that is still live. */
-export async function storedReport(database: Database, runId: string): Promise<Report | null> {
-  const row = await asking(database.db.selectFrom("runs").select("report").where("id", "=", runId).executeTakeFirst());
-  return (row?.report ?? null) as unknown as Report | null;
+/** The reports that publish stored for these runs, by run id; runs without one are not in it. */
+export async function storedReports(database: Database, runIds: readonly string[]): Promise<Map<string, Report>> {
+  if (runIds.length === 0) return new Map();
+  const rows = await asking(
+    database.db
+      .selectFrom("runs")
+      .select(["id", "report"])
+      .where("id", "in", runIds)
+      .where("report", "is not", null)
+      .execute(),
+  );
+  return new Map(rows.map((row) => [row.id, row.report as unknown as Report]));
 }
 
 export interface RunSettlement {
   runId: string;
   settlement: Settlement;
+  /** Of a job that ended before its launch was noted. */
+  podName?: string | null;
 }
 
 /**
@@ -135,7 +147,11 @@ export async function settleRuns(
   epoch: number,
   settlements: readonly RunSettlement[],
 ): Promise<Set<string>> {
-  const rows = settlements.map(({ runId, settlement }) => ({ run_id: runId, ...settlement }));
+  const rows = settlements.map(({ runId, podName, settlement }) => ({
+    run_id: runId,
+    pod_name: podName ?? null,
+    ...settlement,
+  }));
   const result = await asking(
     sql<{ run_id: string }>`
       select run_id from settle_runs(${epoch}, ${JSON.stringify(rows)}::jsonb)

@@ -1,6 +1,5 @@
 /** Transcripts: what the agent said and did, kept after its pod is gone. */
 import { gunzipSync, gzipSync } from "node:zlib";
-import { sql } from "kysely";
 import { asking } from "./connection.ts";
 import type { Database } from "./connection.ts";
 
@@ -31,16 +30,4 @@ export async function transcriptLines(database: Database, runId: string): Promis
     .toString("utf8")
     .split("\n")
     .filter((line) => line !== "");
-}
-
-/** Deletes up to `limit` transcripts older than this; returns how many. Batches keep locks short. */
-export async function pruneTranscripts(database: Database, keepMs: number, limit: number): Promise<number> {
-  const result = await asking(
-    sql`
-      delete from run_transcripts where run_id in (
-        select run_id from run_transcripts
-        where stored_at < myzel_now() - make_interval(secs => ${keepMs / 1000})
-        limit ${limit})`.execute(database.db),
-  );
-  return Number(result.numAffectedRows ?? 0n);
 }

@@ -71,14 +71,19 @@ begin
   -- 4. Lock them, each as the head its lane said it is; a run for each, on the lowest free slot.
   with head as materialized (
     select t.id, t.addressee, t.created_at, t.repo_url, lane.profile, lane.credential
-    from tasks t
+    from unnest(v_heads) h (id)
+    cross join lateral (
+      select t.id, t.addressee, t.created_at, t.repo_url, t.status from tasks t
+      where t.id = h.id
+      limit 1
+      for update skip locked
+    ) t
     cross join lateral (
       select l.profile, l.credential from lanes l
       where l.addressee = t.addressee and l.head_task_id = t.id and l.head_created_at = t.created_at
       limit 1
     ) lane
-    where t.id = any (v_heads) and t.status = 'pending'
-    for update of t skip locked
+    where t.status = 'pending'
   ), chosen as (
     select
       head.id as task_id, head.addressee, head.repo_url, head.profile, head.credential,

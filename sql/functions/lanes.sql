@@ -11,16 +11,10 @@ create or replace function resolve_profile(p_addressee text, p_task_profile text
     'red');
 
 -- Brings the lanes of these addressees up to date with tasks, runs, addressees and profiles. Called by dispatch
--- alone, which is the only writer of lanes. Each addressee costs a few index look-ups, whatever its backlog: the
--- planner is told so, because it would choose by statistics that lag behind a queue.
+-- alone, which is the only writer of lanes. Each addressee costs a few index look-ups, whatever its backlog: with the
+-- planner's settings of claim_runs().
 create or replace function refresh_lanes(p_addressees text[]) returns void
-  language plpgsql
-  set plan_cache_mode = force_generic_plan
-  set enable_seqscan = off
-  set enable_hashjoin = off
-  set enable_mergejoin = off
-  set jit = off
-as $$
+  language plpgsql as $$
 begin
   with touched as materialized (
     select t.addressee, head.id, head.created_at, head.repo_url
@@ -49,8 +43,9 @@ begin
       and coalesce(last.retry_at <= myzel_now(), true),
     case when last.retry_at > myzel_now() then last.retry_at end
   from touched head
-  left join addressees a on a.addressee = head.addressee
-  left join task_options o on o.task_id = head.id
+  left join lateral (
+    select a.capacity, a.paused, a.profile from addressees a where a.addressee = head.addressee limit 1) a on true
+  left join lateral (select o.profile from task_options o where o.task_id = head.id limit 1) o on true
   cross join lateral (select resolve_profile(head.addressee, o.profile, a.profile) as profile offset 0) resolved
   join profiles profile on profile.name = resolved.profile
   cross join lateral (

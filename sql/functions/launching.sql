@@ -1,29 +1,37 @@
--- Notes that a run's job exists. Zero rows (false) if the run has ended meanwhile. Called by the launch loop.
--- Locks: the epoch (shared), the task, then its run. Raises MZ001.
-create or replace function mark_launched(p_epoch bigint, p_run_id uuid, p_pod_name text) returns boolean
+-- Notes that the jobs of these runs exist; runs that have ended meanwhile are left alone. Called by the launch and
+-- reconcile loops with as many pod names as runs (null: not known).
+-- Locks: the epoch (shared), the tasks in the order of their ids, then their runs. Raises MZ001.
+drop function if exists mark_launched(bigint, uuid, text);
+create or replace function mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) returns void
   language plpgsql
-  set enable_seqscan = off set jit = off as $$
-declare
-  v_task_id uuid;
-  v_pod_name text;
-  v_stopping boolean;
+  set plan_cache_mode = force_generic_plan
+  set enable_seqscan = off
+  set enable_hashjoin = off
+  set enable_mergejoin = off
+  set jit = off
+as $$
 begin
   perform hold_epoch(p_epoch);
   -- Nothing is lost with it: a job that is not marked is found and marked again.
   perform set_config('synchronous_commit', 'off', true);
-  select task_id into v_task_id from runs where id = p_run_id;
-  perform from tasks where id = v_task_id for update;
-  update runs set launched_at = coalesce(launched_at, myzel_now()), pod_name = coalesce(p_pod_name, pod_name)
-  where id = p_run_id and finished_at is null
-  returning pod_name, stop_requested_at is not null into v_pod_name, v_stopping;
-  if not found then
-    return false;
-  end if;
-  if not v_stopping then
-    update tasks set worker_pod = v_pod_name
-    where id = v_task_id and status = 'running' and worker_pod is distinct from v_pod_name;
-  end if;
-  return true;
+  perform from tasks t
+  where t.id = any (array(select r.task_id from runs r where r.id = any (p_run_ids)))
+  order by t.id
+  for update;
+  with launched as (
+    update runs r set
+      launched_at = coalesce(r.launched_at, myzel_now()),
+      pod_name = coalesce(p_pod_names[array_position(p_run_ids, r.id)], r.pod_name)
+    where r.id = any (p_run_ids) and r.finished_at is null
+    returning r.task_id, r.pod_name, r.stop_requested_at
+  ), told as materialized (
+    select t.row, l.pod_name
+    from launched l
+    cross join lateral (select t.ctid as row, t.worker_pod from tasks t where t.id = l.task_id limit 1) t
+    -- a run that is live and not to be stopped is its task's own: the task is running
+    where l.stop_requested_at is null and t.worker_pod is distinct from l.pod_name
+  )
+  update tasks t set worker_pod = told.pod_name from told where t.ctid = told.row; -- locked above: it stays where it is
 end $$;
 
 -- Live runs that wait for their job, with what the launch needs; runs to be stopped are not among them.

@@ -36,10 +36,11 @@ begin
   v_live := array(
     select r.id from runs r where r.id = any (v_ids) and r.finished_at is null order by r.id for update);
 
-  -- 2. The runs; then the tasks that are still theirs. Each row is looked up by its key.
+  -- 2. The runs; then the tasks that are still theirs. Each row is looked up by its key, then found by its place: it is
+  -- locked, so it stays there, and no plan made while the tables were small walks them.
   with settlement as materialized (
     select distinct on (outcome.run_id)
-      s.value as settlement, outcome.*, r.task_id, r.attempt,
+      s.value as settlement, outcome.*, r.row as run_row, r.attempt, t.row as task_row,
       coalesce(t.status = 'running', false) and r.stop_requested_at is null as own
     from jsonb_array_elements(p_settlements) s
     cross join lateral jsonb_to_record(s.value) as outcome (
@@ -48,8 +49,8 @@ begin
       output_tokens bigint, cache_read_tokens bigint, cache_creation_tokens bigint, turns integer, session_id text,
       model text, pod_name text)
     cross join lateral (
-      select r.task_id, r.attempt, r.stop_requested_at from runs r where r.id = outcome.run_id limit 1) r
-    left join lateral (select t.status from tasks t where t.id = r.task_id limit 1) t on true
+      select r.ctid as row, r.task_id, r.attempt, r.stop_requested_at from runs r where r.id = outcome.run_id limit 1) r
+    left join lateral (select t.ctid as row, t.status from tasks t where t.id = r.task_id limit 1) t on true
     where outcome.run_id = any (v_live)
     order by outcome.run_id
   ), finished as (
@@ -74,26 +75,27 @@ begin
       session_id = s.session_id,
       model = s.model
     from settlement s
-    where r.id = s.run_id
-    returning r.id, r.task_id, r.attempt, r.pod_name, s.own, s.action, s.settlement
+    where r.ctid = s.run_row
+    returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement
   ), requeued as (
     update tasks t set status = 'pending', started_at = null, worker_pod = null
     from finished f
-    where t.id = f.task_id and f.own and f.action = 'requeue'
+    where t.ctid = f.task_row and f.own and f.action = 'requeue'
   ), completed as (
     update tasks t set
       status = 'completed', completed_at = myzel_now(), result = result_of(f.attempt, f.settlement),
       worker_pod = coalesce(f.pod_name, t.worker_pod)
     from finished f
-    where t.id = f.task_id and f.own and f.action <> 'requeue'
+    where t.ctid = f.task_row and f.own and f.action <> 'requeue'
   )
   select array_agg(id) into v_own from finished where own;
 
   -- 3. What few of them have: tasks to create, a usage limit.
   for v_settled in
-    select s.value as settlement, r.id, r.task_id, r.credential
+    select distinct on (r.task_id) s.value as settlement, r.id, r.task_id, r.credential
     from jsonb_array_elements(p_settlements) s
-    join runs r on r.id = (s.value ->> 'run_id')::uuid
+    cross join lateral (
+      select r.id, r.task_id, r.credential from runs r where r.id = (s.value ->> 'run_id')::uuid limit 1) r
     where r.id = any (v_live)
       and (s.value ->> 'blocked_until' is not null or coalesce(s.value -> 'tasks', '[]') not in ('[]', 'null'))
     order by r.task_id

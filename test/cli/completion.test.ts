@@ -58,7 +58,7 @@ describe("shell completion", () => {
       "insert into tasks (addressee, prompt) values ('a', E'first\\nline') returning id",
     );
     const short = rows[0].id.slice(0, 8);
-    assert.deepEqual(await complete("p"), ["pause", "psql"]);
+    assert.deepEqual(await complete("p"), ["pause", "prune", "psql"]);
     assert.ok((await complete("")).includes("enqueue"));
     assert.deepEqual(await complete("enqueue", "--dr"), ["--dry-run"]);
     assert.deepEqual(await complete("tasks", "--status", ""), ["pending", "running", "completed"]);

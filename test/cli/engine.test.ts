@@ -111,7 +111,7 @@ describe("myzel engine", () => {
     assert.equal((await engine.ended).code, 0);
   });
 
-  it("refuses a database without its schema, a launcher that is not there, and to hand its own login to runs", async () => {
+  it("refuses a database without its schema, a cluster that is not configured, and to hand its own login to runs", async () => {
     const empty = await emptyDatabase();
     try {
       const older = await myzel(["engine"], { env: { ...env, DATABASE_URL: empty.adminUrl } });
@@ -120,8 +120,9 @@ describe("myzel engine", () => {
     } finally {
       await empty.close();
     }
-    const kubernetes = await myzel(["engine", "--launcher", "kubernetes"], { env });
+    const kubernetes = await myzel(["engine", "--launcher", "kubernetes", "--kubeconfig", "/nowhere"], { env });
     assert.equal(kubernetes.code, 2);
+    assert.match(kubernetes.stderr, /No cluster is configured: .*\/nowhere/);
     const { MYZEL_POD_DATABASE_URL: _, ...withoutPod } = env;
     const pod = await myzel(["engine"], { env: withoutPod });
     assert.equal(pod.code, 2);

@@ -115,7 +115,11 @@ describe("the state machine of tasks", () => {
       await db.claimAll();
     },
     mark_launched: async () =>
-      db.engine.pool.query("select mark_launched($1, $2, $3)", [db.epoch, await run("newest"), POD]),
+      db.engine.pool.query("select mark_launched($1, array[$2::uuid], array[$3])", [
+        db.epoch,
+        await run("newest"),
+        POD,
+      ]),
     settle_success: () => settle(SUCCESS),
     settle_final_failure: () => settle(FINAL_FAILURE),
     settle_infrastructure_failure: () => settle(INFRASTRUCTURE),

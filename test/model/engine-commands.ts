@@ -133,7 +133,7 @@ export const restartEngine = (limit: number): QueueCommand =>
     const run = liveRuns(model)[0];
     if (run === undefined) return;
     await assert.rejects(real.settle(old, run.id, { action: "complete", success: true }), { code: "MZ001" });
-    await assert.rejects(real.engine.query("select mark_launched($1, $2, 'pod')", [old, run.id]), {
+    await assert.rejects(real.engine.query("select mark_launched($1, array[$2::uuid], array['pod'])", [old, run.id]), {
       code: "MZ001",
     });
   });

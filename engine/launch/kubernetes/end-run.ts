@@ -1,0 +1,76 @@
+/**
+ * Ends runs and removes what is left of them. Touches nothing but what carries our labels, and of that only
+ * the very object that was seen. Every call may be repeated.
+ */
+import type { Api } from "./api.ts";
+import { isStatus } from "./api-error.ts";
+import { ANNOTATIONS } from "./labels.ts";
+import type { SeenRun } from "./observe-run.ts";
+import { withPatience } from "./patience.ts";
+import type { SeenObject } from "./seen.ts";
+import type { GivenUp } from "./stuck-pod.ts";
+
+const PATIENCE_MS = 10_000;
+
+/** The Job goes when its pods are gone, so that it is seen for as long as one of them works. */
+export async function stopRun(api: Api, { job, pods }: SeenRun): Promise<void> {
+  if (job !== null) {
+    if (job.deletedAt === null) await remove(api, jobPath(api, job.name), job, { propagationPolicy: "Foreground" });
+    return;
+  }
+  // A Job that was deleted without its pods.
+  for (const pod of pods) if (pod.deletedAt === null) await remove(api, podPath(api, pod.name), pod, {});
+}
+
+/** For a run that has ended. A pod on a node that is silent for good is forgotten, for nobody else will do it. */
+export async function removeRun(api: Api, { job, pods }: SeenRun): Promise<void> {
+  if (job !== null) await remove(api, jobPath(api, job.name), job, { propagationPolicy: "Background" });
+  for (const pod of pods) {
+    const isFinal = pod.phase === "Succeeded" || pod.phase === "Failed";
+    if (job !== null && isFinal) continue;
+    await remove(api, podPath(api, pod.name), pod, { gracePeriodSeconds: 0 });
+  }
+}
+
+/**
+ * Ends a run that will never begin. Its Job stays, with the reason, until it has been settled: the pod alone
+ * is deleted, which the Job controller counts as the Job's failure.
+ */
+export async function giveUpRun(api: Api, { job, pods }: SeenRun, why: GivenUp): Promise<void> {
+  if (job !== null && job.givenUp === null) {
+    await unlessGone(() =>
+      api.request({
+        method: "PATCH",
+        path: jobPath(api, job.name),
+        contentType: "application/merge-patch+json",
+        body: { metadata: { uid: job.uid, annotations: { [ANNOTATIONS.givenUp]: JSON.stringify(why) } } },
+      }),
+    );
+  }
+  for (const pod of pods) if (pod.deletedAt === null) await remove(api, podPath(api, pod.name), pod, {});
+}
+
+async function remove(api: Api, path: string, { uid }: SeenObject, options: object): Promise<void> {
+  await unlessGone(() =>
+    withPatience({ limitMs: PATIENCE_MS }, () =>
+      api.request({ method: "DELETE", path, body: { ...options, preconditions: { uid } } }),
+    ),
+  );
+}
+
+/** Not found, or another object by now: what was to end has ended. */
+async function unlessGone(ask: () => Promise<unknown>): Promise<void> {
+  try {
+    await ask();
+  } catch (error) {
+    if (!isStatus(error, 404) && !isStatus(error, 409)) throw error;
+  }
+}
+
+function jobPath(api: Api, name: string): string {
+  return `/apis/batch/v1/namespaces/${api.namespace}/jobs/${name}`;
+}
+
+function podPath(api: Api, name: string): string {
+  return `/api/v1/namespaces/${api.namespace}/pods/${name}`;
+}

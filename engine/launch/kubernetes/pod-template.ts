@@ -1,0 +1,143 @@
+/**
+ * What an operator may add to every pod: a YAML file in the shape of a pod template, checked here.
+ *
+ * Labels and annotations also go onto the Job, so that a Kueue queue name works. What would weaken a
+ * pod's security, or change what its phases are, is refused by name with a sentence. Unknown fields are
+ * refused too: a typing error must not pass as an addition.
+ *
+ *     metadata:
+ *       labels: { kueue.x-k8s.io/queue-name: agents }
+ *     spec:
+ *       nodeSelector: { pool: agents }
+ *       volumes:
+ *         - { name: cache, persistentVolumeClaim: { claimName: npm-cache, readOnly: true } }
+ *       volumeMounts:
+ *         - { phase: agent, name: cache, mountPath: /cache, readOnly: true }
+ */
+import { readFileSync } from "node:fs";
+import { z } from "zod";
+import { PHASES } from "../../../worker-image/contract.ts";
+import { RESERVED_KEYS, RESERVED_PREFIXES } from "./labels.ts";
+import { parseYaml } from "./yaml.ts";
+import { OWN_PATHS, OWN_VOLUMES, SYSTEM_PATHS } from "./pod-layout.ts";
+
+/** The file is none that could be used. The message names every mistake. */
+class PodTemplateError extends Error {
+  override readonly name = "PodTemplateError";
+}
+
+const PRIVILEGE = "it would weaken the pod's isolation";
+const OURS = "it belongs to the launcher";
+
+/** Fields of a pod's spec that people may look for here, and why they get them not. */
+const REFUSED: Readonly<Record<string, string>> = {
+  hostNetwork: PRIVILEGE,
+  hostPID: PRIVILEGE,
+  hostIPC: PRIVILEGE,
+  hostUsers: PRIVILEGE,
+  shareProcessNamespace: "publish would be within the agent's reach",
+  securityContext: "pods meet the `restricted` standard as they are, and any other value would weaken it",
+  serviceAccount: "agents never talk to the cluster",
+  serviceAccountName: "agents never talk to the cluster",
+  automountServiceAccountToken: "agents never talk to the cluster",
+  enableServiceLinks: "it would put other variables into the phases' environment",
+  ephemeralContainers: "a run has its three phases and no other container",
+  initContainers: "a run has its three phases and no other container",
+  containers: "a run has its three phases and no other container; volumes are mounted with `spec.volumeMounts`",
+  restartPolicy: "a run has one attempt; the engine repeats it",
+  activeDeadlineSeconds: "set the profile's time_limit instead",
+  nodeName: "use nodeSelector",
+  hostname: OURS,
+  subdomain: OURS,
+  resources: "set cpu and memory in the profile",
+};
+
+/** The kinds of volumes that the `restricted` standard allows. */
+const VOLUME_KINDS = ["configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "secret"];
+
+const texts = z.record(z.string(), z.string());
+const anything = z.record(z.string(), z.unknown());
+
+const labels = texts.superRefine((given, context) => {
+  for (const key of Object.keys(given)) {
+    if (RESERVED_KEYS.includes(key) || RESERVED_PREFIXES.some((prefix) => key.startsWith(prefix))) {
+      context.addIssue({ code: "custom", path: [key], message: OURS });
+    }
+  }
+});
+
+const volume = z.looseObject({ name: z.string().min(1) }).superRefine((given, context) => {
+  const { name, ...source } = given;
+  const [kind, ...others] = Object.keys(source);
+  if (OWN_VOLUMES.includes(name)) context.addIssue({ code: "custom", message: `the name "${name}" is taken` });
+  if (kind === undefined || others.length > 0 || !VOLUME_KINDS.includes(kind)) {
+    const message = `a volume is one of ${VOLUME_KINDS.join(", ")}; ${kind ?? "nothing"} is refused: ${PRIVILEGE}`;
+    context.addIssue({ code: "custom", message });
+  }
+});
+
+const volumeMount = z.strictObject({
+  phase: z.enum(PHASES),
+  name: z.string().min(1),
+  mountPath: z
+    .string()
+    .regex(/^\/[^:]+$/, "must be an absolute path")
+    .refine((path) => !hidesOwnPath(path), "would hide what the phases need"),
+  subPath: z.string().optional(),
+  readOnly: z.boolean().optional(),
+});
+
+const schema = z.strictObject({
+  metadata: z.strictObject({ labels: labels.optional(), annotations: labels.optional() }).optional(),
+  spec: z
+    .strictObject({
+      nodeSelector: texts.optional(),
+      tolerations: z.array(anything).optional(),
+      affinity: anything.optional(),
+      topologySpreadConstraints: z.array(anything).optional(),
+      imagePullSecrets: z.array(z.strictObject({ name: z.string().min(1) })).optional(),
+      runtimeClassName: z.string().optional(),
+      priorityClassName: z.string().optional(),
+      schedulerName: z.string().optional(),
+      dnsPolicy: z.enum(["ClusterFirst", "Default", "None"]).optional(),
+      dnsConfig: anything.optional(),
+      volumes: z.array(volume).optional(),
+      volumeMounts: z.array(volumeMount).optional(),
+    })
+    .optional(),
+});
+
+export type PodTemplate = z.infer<typeof schema>;
+
+/** @throws PodTemplateError */
+export function readPodTemplate(path: string): PodTemplate {
+  try {
+    return parsePodTemplate(parseYaml(readFileSync(path, "utf8")) ?? {});
+  } catch (error) {
+    throw new PodTemplateError(`${path} cannot be used: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+/** @throws PodTemplateError with every mistake, each with its field */
+export function parsePodTemplate(document: unknown): PodTemplate {
+  const parsed = schema.safeParse(document);
+  if (parsed.success) return parsed.data;
+  throw new PodTemplateError(parsed.error.issues.flatMap(sentencesOf).join("; "));
+}
+
+function sentencesOf(issue: z.core.$ZodIssue): string[] {
+  const place = issue.path.join(".");
+  if (issue.code !== "unrecognized_keys") return [`${place || "the file"}: ${issue.message}`];
+  return issue.keys.map((key) => {
+    const why = place === "spec" ? REFUSED[key] : undefined;
+    return `${[place, key].filter(Boolean).join(".")} is refused: ${why ?? "a template has no such field"}`;
+  });
+}
+
+/** Whether mounting something there would cover one of our own directories, or put it into one. */
+function hidesOwnPath(path: string): boolean {
+  const wanted = `${path.replace(/\/+$/, "")}/`;
+  if (path.includes("..")) return true;
+  const covers = (own: string): boolean => `${own}/`.startsWith(wanted);
+  return [...OWN_PATHS, ...SYSTEM_PATHS].some(covers) || OWN_PATHS.some((own) => wanted.startsWith(`${own}/`));
+}

@@ -1,0 +1,34 @@
+/** The engine's own account in a test's namespace, with exactly the rights that deploy/ gives it. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { loadAll } from "js-yaml";
+import { createObject } from "../deploy/create-object.ts";
+import type { KubernetesObject } from "../deploy/kustomize.ts";
+import type { Clients } from "../support/clients.ts";
+
+const FILE = join(import.meta.dirname, "../../../deploy/base/service-account.yaml");
+const ACCOUNT = "myzel-engine";
+
+/** Makes the account and its Role, and writes a kubeconfig with its token to `path`. */
+export async function makeEngineAccount(clients: Clients, namespace: string, path: string): Promise<void> {
+  for (const object of loadAll(await readFile(FILE, "utf8")) as KubernetesObject[]) {
+    object.metadata.namespace = namespace;
+    for (const subject of (object["subjects"] ?? []) as { namespace?: string }[]) subject.namespace = namespace;
+    await createObject(clients.config, object);
+  }
+  const { status } = await clients.core.createNamespacedServiceAccountToken({
+    namespace,
+    name: ACCOUNT,
+    body: { spec: { audiences: [], expirationSeconds: 3600 } },
+  });
+  const cluster = clients.config.getCurrentCluster();
+  const config = {
+    apiVersion: "v1",
+    kind: "Config",
+    clusters: [{ name: "test", cluster: { server: cluster?.server, "certificate-authority-data": cluster?.caData } }],
+    users: [{ name: ACCOUNT, user: { token: status?.token } }],
+    contexts: [{ name: "test", context: { cluster: "test", user: ACCOUNT, namespace } }],
+    "current-context": "test",
+  };
+  await writeFile(path, JSON.stringify(config), { mode: 0o600 });
+}
