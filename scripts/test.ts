@@ -5,6 +5,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
+import { kustomizeProgram } from "../test/kubernetes/deploy/kustomize.ts";
 import { clusterProgram } from "../test/kubernetes/support/cluster-program.ts";
 import { kubernetesProblem, ownClusterProblem } from "../test/kubernetes/support/shared-cluster.ts";
 import { startDebianServer } from "../test/support/debian-server.ts";
@@ -26,14 +27,16 @@ const codes = [await runTests(chosen.length > 0 ? chosen : [EVERY_TEST], {})];
 if (chosen.length === 0) codes.push(await runOnOldestServer());
 process.exitCode = codes.find((code) => code !== 0) ?? 0;
 
-/** Builds the Kubernetes test cluster where it is not there yet: it takes longer than a test may. */
+/** Builds the Kubernetes test cluster, and kustomize, where they are not there yet: it takes longer than a test may. */
 async function prepareKubernetes(): Promise<void> {
   const [all, own] = [await kubernetesProblem(), await ownClusterProblem()];
   if (all !== false) console.log(`The Kubernetes tests are skipped: ${all}.`);
   else if (own !== false) console.log(`The tests that break a control plane of their own are skipped: ${own}.`);
   if (own !== false) return;
   // Where it cannot be built, the tests that need it fail, and the others run.
-  await clusterProgram(console.log).catch((error: Error) => console.error(error.message));
+  for (const build of [() => clusterProgram(console.log), kustomizeProgram]) {
+    await build().catch((error: Error) => console.error(error.message));
+  }
 }
 
 async function runOnOldestServer(): Promise<number> {

@@ -145,6 +145,7 @@ create table runs (
   turns integer,
   session_id text,
   model text,
+  settled_at timestamp with time zone,
   constraint runs_attempt_unique UNIQUE (task_id, attempt),
   constraint runs_outcome_when_finished CHECK (
 CASE
@@ -317,11 +318,11 @@ create view unlaunched_runs as
 
 -- Functions (text in sql/functions/)
 
--- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, f7a4ef4a7a4b
+-- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 4f4108012a1a
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 973445897770
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 80bc9d52d35c
 -- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
 -- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 5da954e8bbf9
 -- delete_events(p_ids bigint[]) returns bigint, plpgsql, 7ea2edefde71
@@ -332,15 +333,16 @@ create view unlaunched_runs as
 -- fair_ready_heads(p_limit integer) returns uuid[], sql stable, caa01338c755
 -- follow_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 03aa49b6ad33
 -- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, a2bd22cd5270
--- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, c0b0b8fbec4f
+-- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, 9d614bc99143
 -- guard_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 11403907a586
 -- guard_task_insert() returns trigger, plpgsql set search_path=public, pg_temp, c5bca894bb3d
 -- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2f83cb1fb1f7
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
 -- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 5cb2f92a03f2
 -- log_changed_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, 604e66afe2f2
--- log_changed_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, e8e6a4258243
+-- log_changed_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, 146a4e13080d
 -- log_deleted_rows() returns trigger, plpgsql security definer set search_path=public, pg_temp, 0873c0b6349d
+-- log_deleted_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp, 67cc0a6235f4
 -- log_inserted_tasks() returns trigger, plpgsql security definer, 9192c8b9062c
 -- log_updated_addressees() returns trigger, plpgsql security definer set search_path=public, pg_temp, 002ac2ab4726
 -- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off jit=off, 89cb10c068f2
@@ -364,7 +366,7 @@ create view unlaunched_runs as
 -- runs_fit_since(p_max_runs bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, e4d411132c2c
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 28991660c994
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 3ea9737108c1
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e
@@ -374,7 +376,7 @@ create view unlaunched_runs as
 -- transcripts_fit_since(p_max_bytes bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, 994c69fd0ad6
 -- unwatched(p_host text, p_engine engine_state) returns text, sql stable, 885537333bc7
 -- wake_engine() returns void, plpgsql, 2adcd8767f36
--- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, aac1101df9a0
+-- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, 0fc998bd0a99
 -- write_report(p_run_id uuid, p_token text, p_bound_to text, p_report jsonb, p_final boolean) returns void, plpgsql security definer set search_path=public, pg_temp, caba44b18102
 
 -- Triggers
@@ -385,7 +387,7 @@ CREATE TRIGGER addressees_log_update AFTER UPDATE ON addressees REFERENCING OLD 
 CREATE TRIGGER credentials_notify AFTER INSERT OR UPDATE OF blocked_until, problem ON credentials FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
 CREATE TRIGGER engine_state_notify AFTER UPDATE OF paused, max_live_runs ON engine_state FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
 CREATE TRIGGER profiles_log_change AFTER INSERT OR DELETE OR UPDATE ON profiles FOR EACH STATEMENT EXECUTE FUNCTION log_changed_profiles();
-CREATE TRIGGER runs_log_delete AFTER DELETE ON runs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_rows();
+CREATE TRIGGER runs_log_delete AFTER DELETE ON runs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_runs();
 CREATE TRIGGER runs_log_update AFTER UPDATE ON runs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_runs();
 CREATE TRIGGER runs_refuse_truncate BEFORE TRUNCATE ON runs FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
 CREATE TRIGGER task_options_log_delete AFTER DELETE ON task_options REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
@@ -445,6 +447,7 @@ grant execute on function load_brief(p_run_id uuid, p_token text, p_bound_to tex
 grant execute on function log_changed_options() to myzel_engine;
 grant execute on function log_changed_profiles() to myzel_engine;
 grant execute on function log_deleted_rows() to myzel_engine;
+grant execute on function log_deleted_runs() to myzel_engine;
 grant execute on function log_inserted_tasks() to myzel_engine;
 grant execute on function log_updated_addressees() to myzel_engine;
 grant execute on function log_updated_runs() to myzel_engine;

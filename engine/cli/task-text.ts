@@ -92,6 +92,7 @@ function runTable(runs: readonly RunRow[], now: Date): string {
 }
 
 function runState(run: RunRow): string {
+  if (run.finished_at === null && run.settled_at !== null) return "ending";
   if (run.finished_at === null) return run.stop_requested_at === null ? "live" : "stopping";
   return run.success === true ? "success" : (run.failure_code ?? "failed");
 }

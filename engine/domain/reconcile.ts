@@ -12,11 +12,20 @@ export interface LiveRun {
   podName: string | null;
   launched: boolean;
   stopRequested: boolean;
+  /** Its report is stored. */
+  reported: boolean;
+  /** Since its task was settled from its report, in ms; null: it was not. */
+  settledForMs: number | null;
 }
+
+/** A run whose task is settled ends by itself, so it is left so long before it is stopped. */
+const PATIENCE_WITH_SETTLED_MS = 60_000;
 
 export type Action<Run extends LiveRun> =
   /** The job has ended: write its outcome. */
   | { kind: "settle"; run: Run; observation: Observation }
+  /** Its report is in, its job still ending: the result need not wait, the slot must. */
+  | { kind: "settle_report"; run: Run }
   /** The job existed and is gone without a trace. */
   | { kind: "settle_missing"; run: Run }
   /** Stopped before it ever had a job. */
@@ -55,7 +64,11 @@ export function planReconcile<Run extends LiveRun>(world: World<Run>): Action<Ru
       actions.push({ kind: "settle", run, observation });
       continue;
     }
-    if (run.stopRequested) actions.push({ kind: "stop", run });
+    if (run.stopRequested) {
+      if ((run.settledForMs ?? Infinity) > PATIENCE_WITH_SETTLED_MS) actions.push({ kind: "stop", run });
+    } else if (run.reported) {
+      actions.push({ kind: "settle_report", run });
+    }
     if (!run.launched || run.podName !== observation.podName) {
       actions.push({ kind: "mark_launched", run, podName: observation.podName });
     }

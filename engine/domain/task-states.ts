@@ -17,7 +17,7 @@ export const TASK_STATES = [
   "pending_repeating",
   "running",
   "completed",
-  /** Completed by hand, but its stopped run is not gone yet. */
+  /** Completed by hand or by its run's report, but the run is not gone yet. */
   "completed_stopping",
   /** Never inserted, or deleted. */
   "absent",
@@ -27,10 +27,12 @@ export const TASK_STATES = [
 export type TaskState = (typeof TASK_STATES)[number];
 
 export const TASK_EVENTS = [
-  // The engine's. The settles are of the task's newest run, `settle_late` is of one that was settled before.
+  // The engine's. The settles are of the task's newest run: `settle_report` while its job is still ending, `settle_late`
+  // is of one that was settled before.
   "claim",
   "claim_while_paused",
   "mark_launched",
+  "settle_report",
   "settle_success",
   "settle_final_failure",
   "settle_infrastructure_failure",
@@ -93,6 +95,7 @@ const NEVER_TOUCH_A_TASK = {
 /** The newest run is over: it can be settled only once, launched no more, and its token is worth nothing. */
 const WITHOUT_LIVE_RUN = {
   mark_launched: "unchanged",
+  settle_report: "unchanged",
   settle_success: "unchanged",
   settle_final_failure: "unchanged",
   settle_infrastructure_failure: "unchanged",
@@ -106,6 +109,7 @@ const WITHOUT_LIVE_RUN = {
 function withStoppingRun<State extends TaskState, Settled extends TaskState>(stopping: State, settled: Settled) {
   return {
     mark_launched: stopping,
+    settle_report: "unchanged",
     settle_success: settled,
     settle_final_failure: settled,
     settle_infrastructure_failure: settled,
@@ -201,6 +205,7 @@ export const TASK_TRANSITIONS: Readonly<Record<TaskState, Readonly<Record<TaskEv
     ...NEVER_TOUCH_A_TASK,
     claim: "unchanged",
     mark_launched: "running",
+    settle_report: "completed_stopping",
     settle_success: "completed",
     settle_final_failure: "completed",
     settle_infrastructure_failure: "pending_retrying",

@@ -58,7 +58,8 @@ export interface Launcher {
   /**
    * Starts the job and returns once it is sure to go on without the engine. A job of that name that
    * carries the same run id counts as started.
-   * @throws LaunchError (code `launch_failed` or `image_pull_failed`), with a sentence
+   * @throws LaunchError (code `launch_failed` or `image_pull_failed`), with a sentence, where there is surely no job;
+   * any other Error where there may be one: the same launch is made again
    */
   launch(spec: LaunchSpec): Promise<{ podName: string | null }>;
 

@@ -89,7 +89,7 @@ async function settleFailedLaunch(leader: Leader, run: UnlaunchedRun, error: Lau
     new Date(),
     Math.random(),
   );
-  await settleRuns(leader.database, leader.epoch, [{ runId: run.run_id, settlement }]);
+  await settleRuns(leader.database, leader.epoch, [{ runId: run.run_id, settlement, podName: null, jobEnded: true }]);
 }
 
 function specOf(leader: Leader, run: UnlaunchedRun): LaunchSpec {

@@ -75,7 +75,7 @@ async function endOrphan(leader: Leader, observation: Observation): Promise<void
 }
 
 function isSettleable(action: Action<SettleableRun>): action is Settleable {
-  return action.kind === "settle" || action.kind === "settle_missing" || action.kind === "settle_unlaunched";
+  return action.kind.startsWith("settle");
 }
 
 function isOther(action: Action<SettleableRun>): action is OtherAction {

@@ -22,9 +22,10 @@ const KEPT_LOG_CHARS = 1024 * 1024;
 /** Most runs that are settled in one transaction. */
 const BATCH = 64;
 
-/** A run that is to be settled, and why: its job has ended, is gone without a trace, or never was. */
+/** A run that is to be settled, and why: its job has ended, its report is in, the job is gone without a trace, or never was. */
 export type Settleable =
   | { kind: "settle"; run: SettleableRun; observation: Observation }
+  | { kind: "settle_report"; run: SettleableRun }
   | { kind: "settle_missing"; run: SettleableRun }
   | { kind: "settle_unlaunched"; run: SettleableRun };
 
@@ -33,6 +34,7 @@ interface Ready {
   settlement: Settlement;
   /** There is a job to remove. */
   hasJob: boolean;
+  jobEnded: boolean;
   /** Of a job that ended before its launch was noted. */
   podName: string | null;
 }
@@ -66,10 +68,16 @@ async function settleBatch(leader: Leader, settleables: readonly Settleable[]): 
   // Asked once more, now that the jobs have ended: a report may have come after the run was read.
   const unreported = settleables.filter(({ run }) => run.report === null).map(({ run }) => run.id);
   const reports = await storedReports(leader.database, unreported);
-  const ready = settleables.map((settleable) => decide(settleable, reports.get(settleable.run.id) ?? null));
-  const settlements = ready.map(({ run, settlement, podName }) => ({ runId: run.id, settlement, podName }));
+  const ready = settleables
+    .map((settleable) => decide(settleable, reports.get(settleable.run.id) ?? null))
+    // what goes back to pending waits for its job's end
+    .filter(({ jobEnded, settlement }) => jobEnded || settlement.action === "complete");
+  if (ready.length === 0) return;
+  const settlements = ready.map(({ run, ...what }) => ({ runId: run.id, ...what }));
   const settled = await settleRuns(leader.database, leader.epoch, settlements);
-  for (const { run, settlement } of ready) if (settled.has(run.id)) logSettled(leader, run, settlement);
+  for (const { run, settlement } of ready) {
+    if (settled.has(run.id) && run.settledForMs === null) logSettled(leader, run, settlement);
+  }
   await Promise.all(ready.filter(({ hasJob }) => hasJob).map(({ run }) => leader.launcher.remove(run.jobName)));
 }
 
@@ -86,12 +94,14 @@ function decide(settleable: Settleable, reportSince: Report | null): Ready {
   switch (settleable.kind) {
     case "settle": {
       const { end, podName } = settleable.observation;
-      return { run, settlement: judge(end ?? jobEnd({ gone: "vanished" })), hasJob: true, podName };
+      return { run, settlement: judge(end ?? jobEnd({ gone: "vanished" })), hasJob: true, jobEnded: true, podName };
     }
+    case "settle_report":
+      return { run, settlement: judge(jobEnd({})), hasJob: false, jobEnded: false, podName: null };
     case "settle_missing":
-      return { run, settlement: judge(jobEnd({ gone: "deleted" })), hasJob: false, podName: null };
+      return { run, settlement: judge(jobEnd({ gone: "deleted" })), hasJob: false, jobEnded: true, podName: null };
     case "settle_unlaunched":
-      return { run, settlement: settlementOfUnlaunchedStop(run), hasJob: false, podName: null };
+      return { run, settlement: settlementOfUnlaunchedStop(run), hasJob: false, jobEnded: true, podName: null };
   }
 }
 

@@ -166,6 +166,7 @@ export interface Runs {
   retries: Generated<number>;
   retry_at: Timestamp | null;
   session_id: string | null;
+  settled_at: Timestamp | null;
   slot: number;
   started_at: Generated<Timestamp>;
   stop_reason: string | null;

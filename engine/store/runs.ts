@@ -74,6 +74,7 @@ export async function liveRuns(database: Database): Promise<SettleableRun[]> {
         run
           .exists(run.selectFrom("run_transcripts").select("run_id").whereRef("run_id", "=", "runs.id"))
           .as("has_transcript"),
+        sql<number | null>`(extract(epoch from myzel_now() - settled_at) * 1000)::float8`.as("settled_for_ms"),
         "id",
         "task_id",
         "addressee",
@@ -101,6 +102,8 @@ export async function liveRuns(database: Database): Promise<SettleableRun[]> {
     podName: row.pod_name,
     launched: row.launched_at !== null,
     stopRequested: row.stop_requested_at !== null,
+    reported: row.report !== null,
+    settledForMs: row.settled_for_ms,
     stopReason: row.stop_requested_at === null ? null : row.stop_reason,
     report: row.report as unknown as Report | null,
     hasTranscript: Boolean(row.has_transcript),
@@ -134,7 +137,9 @@ export interface RunSettlement {
   runId: string;
   settlement: Settlement;
   /** Of a job that ended before its launch was noted. */
-  podName?: string | null;
+  podName: string | null;
+  /** False: only the report is in. */
+  jobEnded: boolean;
 }
 
 /**
@@ -147,9 +152,10 @@ export async function settleRuns(
   epoch: number,
   settlements: readonly RunSettlement[],
 ): Promise<Set<string>> {
-  const rows = settlements.map(({ runId, podName, settlement }) => ({
+  const rows = settlements.map(({ runId, podName, jobEnded, settlement }) => ({
     run_id: runId,
-    pod_name: podName ?? null,
+    pod_name: podName,
+    job_ended: jobEnded,
     ...settlement,
   }));
   const result = await asking(

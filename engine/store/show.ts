@@ -25,6 +25,7 @@ const RUN_COLUMNS = [
   "repo_url",
   "started_at",
   "launched_at",
+  "settled_at",
   "finished_at",
   "stop_requested_at",
   "stop_reason",

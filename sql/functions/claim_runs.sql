@@ -19,6 +19,8 @@ create function claim_runs(
   -- each call would cost more than it saves
   set plan_cache_mode = force_generic_plan
   set enable_seqscan = off
+  -- a bitmap never marks dead index entries, and those of ended runs would be walked until the next vacuum
+  set enable_bitmapscan = off
   set enable_hashjoin = off
   set enable_mergejoin = off
   -- the switched-off ways make plans look dear, and compiling them costs 300 ms a call on Postgres 15
@@ -41,6 +43,10 @@ begin
     delete from lane_changes where ctid = any (array(select ctid from lane_changes limit 2000)) returning addressee
   )
   select array_agg(distinct addressee), count(*) into v_changed, drained from gone;
+  if '' = any (v_changed) then
+    insert into lane_changes (addressee) select addressee from lanes; -- a profile has changed
+    v_changed := array_remove(v_changed, '');
+  end if;
   select v_changed || array_agg(addressee) into v_changed
   from (select addressee from lanes where wake_at <= myzel_now() limit 2000) woken;
   if v_changed is not null then

@@ -67,7 +67,9 @@ begin
       when change.to_status = 'running' then 'started'
       when change.to_status = 'completed' and change.from_status = 'pending' then 'cancelled'
       when change.to_status = 'completed' then
-        case when (change.run).success is null and (change.run).id is not null then 'stopped' else 'completed' end
+        case
+          when (change.run).id is not null and (change.run).success is null and (change.run).settled_at is null then 'stopped'
+          else 'completed' end
       -- put back by the engine after a failure of the infrastructure or a usage limit
       when change.from_status = 'running' and (change.run).retry_at is not null then 'requeued'
       else 'rescheduled'

@@ -49,8 +49,21 @@ create or replace trigger addressees_log_update after update on addressees
   referencing old table as old_rows new table as new_rows for each statement execute function log_updated_addressees();
 create or replace trigger addressees_log_delete after delete on addressees
   referencing old table as old_rows for each statement execute function log_deleted_rows();
+
+-- Pruned runs change no lane.
+create or replace function log_deleted_runs() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  insert into lane_changes (addressee)
+    select distinct addressee from old_rows where finished_at is null or retry_at is not null;
+  if found then
+    perform wake_engine();
+  end if;
+  return null;
+end $$;
+
 create or replace trigger runs_log_delete after delete on runs
-  referencing old table as old_rows for each statement execute function log_deleted_rows();
+  referencing old table as old_rows for each statement execute function log_deleted_runs();
 
 -- A run that ended frees its slot; a cleared retry_at lets its task start at once.
 create or replace function log_updated_runs() returns trigger
@@ -87,11 +100,12 @@ create or replace trigger task_options_log_update after update on task_options
 create or replace trigger task_options_log_delete after delete on task_options
   referencing old table as changed_rows for each statement execute function log_changed_options();
 
--- A profile decides the credential of heads of any addressee: all lanes are looked at again. Rare.
+-- A profile decides the credential of heads of any addressee: '' (no addressee) asks the claim that reads it to look at
+-- every lane again. Not logged here one by one, because a lane that is just being made would be missed. Rare.
 create or replace function log_changed_profiles() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 begin
-  insert into lane_changes (addressee) select addressee from lanes;
+  insert into lane_changes (addressee) values ('');
   perform pg_notify('myzel', '');
   return null;
 end $$;

@@ -5,10 +5,12 @@
 --   action         'complete' | 'requeue'; what becomes of the task if it is still the run's own
 --   success, failure_code, error, exit_code, logs and the fields of the report
 --   pod_name       of a job that ended before its launch was noted
+--   job_ended      false: only its report is in. The task is completed; the run keeps its slot until it is settled once
+--                  more, without job_ended. Not with 'requeue'.
 --   retry_after_seconds   with 'requeue': earliest next start
 --   blocked_until, blocked_reason   usage limit: nothing with this credential starts before
 -- A task is the run's own while it is running and nobody asked the run to stop: after a hand edit only the run ends.
--- Returns a row for each settlement: 'settled', 'already' or 'unknown'.
+-- Returns a row for each run: 'settled', 'already' (or not the run's own any more, with job_ended false) or 'unknown'.
 -- Locks: the epoch (shared), the tasks in the order of their ids, their runs, the credentials. Raises MZ001.
 create or replace function settle_runs(p_epoch bigint, p_settlements jsonb)
   returns table (run_id uuid, answer text)
@@ -24,7 +26,8 @@ declare
   v_ids uuid[] := array(select distinct (s ->> 'run_id')::uuid from jsonb_array_elements(p_settlements) s);
   v_live uuid[];
   v_own uuid[];
-  v_settled record;
+  v_settled uuid[];
+  v_one record;
 begin
   perform hold_epoch(p_epoch);
 
@@ -47,7 +50,7 @@ begin
       run_id uuid, action text, success boolean, failure_code text, error text, exit_code integer,
       retry_after_seconds double precision, branch text, commit_sha text, cost_usd numeric, input_tokens bigint,
       output_tokens bigint, cache_read_tokens bigint, cache_creation_tokens bigint, turns integer, session_id text,
-      model text, pod_name text)
+      model text, pod_name text, job_ended boolean)
     cross join lateral (
       select r.ctid as row, r.task_id, r.attempt, r.stop_requested_at from runs r where r.id = outcome.run_id limit 1) r
     left join lateral (select t.ctid as row, t.status from tasks t where t.id = r.task_id limit 1) t on true
@@ -75,46 +78,54 @@ begin
       session_id = s.session_id,
       model = s.model
     from settlement s
-    where r.ctid = s.run_row
+    where r.ctid = s.run_row and coalesce(s.job_ended, true)
     returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement
+  ), reported as (
+    update runs r set
+      settled_at = myzel_now(), stop_requested_at = myzel_now(), stop_reason = 'Its report is in.'
+    from settlement s
+    where r.ctid = s.run_row and not s.job_ended and s.own and s.action = 'complete'
+    returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement
+  ), settled as materialized (
+    select * from finished union all select * from reported
   ), requeued as (
     update tasks t set status = 'pending', started_at = null, worker_pod = null
-    from finished f
+    from settled f
     where t.ctid = f.task_row and f.own and f.action = 'requeue'
   ), completed as (
     update tasks t set
       status = 'completed', completed_at = myzel_now(), result = result_of(f.attempt, f.settlement),
       worker_pod = coalesce(f.pod_name, t.worker_pod)
-    from finished f
+    from settled f
     where t.ctid = f.task_row and f.own and f.action <> 'requeue'
   )
-  select array_agg(id) into v_own from finished where own;
+  select array_agg(id), array_agg(id) filter (where own) into v_settled, v_own from settled;
 
   -- 3. What few of them have: tasks to create, a usage limit.
-  for v_settled in
+  for v_one in
     select distinct on (r.task_id) s.value as settlement, r.id, r.task_id, r.credential
     from jsonb_array_elements(p_settlements) s
     cross join lateral (
       select r.id, r.task_id, r.credential from runs r where r.id = (s.value ->> 'run_id')::uuid limit 1) r
-    where r.id = any (v_live)
+    where r.id = any (v_settled)
       and (s.value ->> 'blocked_until' is not null or coalesce(s.value -> 'tasks', '[]') not in ('[]', 'null'))
     order by r.task_id
   loop
-    if v_settled.id = any (v_own) and (v_settled.settlement ->> 'success')::boolean then
-      perform create_children(t, v_settled.settlement -> 'tasks') from tasks t where t.id = v_settled.task_id;
+    if v_one.id = any (v_own) and (v_one.settlement ->> 'success')::boolean then
+      perform create_children(t, v_one.settlement -> 'tasks') from tasks t where t.id = v_one.task_id;
     end if;
     -- Only ever later: a run that started before the limit was known must not reopen the credential.
     update credentials set
-      blocked_until = (v_settled.settlement ->> 'blocked_until')::timestamptz,
-      blocked_reason = v_settled.settlement ->> 'blocked_reason'
-    where name = v_settled.credential
-      and coalesce(blocked_until < (v_settled.settlement ->> 'blocked_until')::timestamptz,
-        v_settled.settlement ->> 'blocked_until' is not null);
+      blocked_until = (v_one.settlement ->> 'blocked_until')::timestamptz,
+      blocked_reason = v_one.settlement ->> 'blocked_reason'
+    where name = v_one.credential
+      and coalesce(blocked_until < (v_one.settlement ->> 'blocked_until')::timestamptz,
+        v_one.settlement ->> 'blocked_until' is not null);
   end loop;
 
   return query
   select id, case
-    when id = any (v_live) then 'settled'
+    when id = any (v_settled) then 'settled'
     when exists (select from runs r where r.id = ids.id) then 'already'
     else 'unknown' end
   from unnest(v_ids) ids (id);

@@ -58,7 +58,7 @@ begin
   into v_gate
   from runs r where r.task_id = v_task.id order by r.attempt desc limit 1;
   if v_gate.run_id is not null and v_gate.finished_at is null then
-    return query select 'stopping_run', format('Its stopped run %s (attempt %s) is still ending%s.', v_gate.run_id,
+    return query select 'stopping_run', format('Its last run %s (attempt %s) is still ending%s.', v_gate.run_id,
       v_gate.attempt, unwatched(v_gate.host, v_engine));
     return;
   end if;
@@ -130,7 +130,8 @@ begin
       case v_capacity when 1 then format('The only slot of "%s" is taken', p_addressee)
         else format('All %s slots of "%s" are taken', v_capacity, p_addressee) end,
       v_oldest.id, v_oldest.task_id, say_duration(myzel_now() - v_oldest.started_at),
-      case when v_oldest.stop_requested_at is null then '' else ', which is being stopped' end,
+      case when v_oldest.settled_at is not null then ', which is ending'
+        when v_oldest.stop_requested_at is not null then ', which is being stopped' else '' end,
       unwatched(v_oldest.host, p_engine)) end;
 end $$;
 

@@ -112,6 +112,21 @@ describe("claiming", () => {
     assert.equal(await db.claimAll(), 1);
   });
 
+  it("a profile that changes while a claim makes a lane decides that lane too", async () => {
+    await db.pool.query("insert into credentials (name, blocked_until) values ('shut', now() + interval '1 hour')");
+    await db.pool.query(
+      "insert into profiles (name, role, addressee_pattern, credential) values ('p2', 'red', 'second-%', 'shut')",
+    );
+    const writer = await db.pool.connect();
+    await writer.query("begin");
+    await writer.query("update profiles set credential = 'default' where name = 'p2'");
+    await db.insert({ addressee: "second-1" });
+    assert.equal(await db.claimAll(), 0);
+    await writer.query("commit");
+    writer.release();
+    assert.equal(await db.claimAll(), 1);
+  });
+
   it("a head locked by somebody's open transaction keeps its place and holds its addressee", async () => {
     const head = await db.insert({ prompt: "head" });
     await db.insert({ prompt: "behind" });

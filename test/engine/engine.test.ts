@@ -4,7 +4,8 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { pino } from "pino";
 import { runEngine } from "../../engine/engine.ts";
 import type { EngineOptions } from "../../engine/engine.ts";
-import { instantLauncher } from "../support/instant-launcher.ts";
+import { openSession } from "../../engine/store/connection.ts";
+import { doneReport, instantLauncher } from "../support/instant-launcher.ts";
 import type { InstantLauncher } from "../support/instant-launcher.ts";
 import { testDatabase } from "../support/postgres.ts";
 import type { TestDatabase } from "../support/postgres.ts";
@@ -59,6 +60,14 @@ describe("the engine", () => {
   const task = async (id: string) => (await test.pool.query("select * from tasks where id = $1", [id])).rows[0];
   const completed = (id: string) =>
     eventually(`task ${id} completes`, async () => ((await task(id))?.status === "completed" ? task(id) : null));
+  /** It holds the asleep lock: whoever inserts now notifies. */
+  const asleep = () =>
+    eventually("the engine sleeps", async () => {
+      const { rows } = await test.pool.query(
+        "select from pg_locks where locktype = 'advisory' and classid = 1299798577 and objid = 3 and granted and mode = 'ExclusiveLock' and database = (select oid from pg_database where datname = current_database())",
+      );
+      return rows.length > 0;
+    });
   const jobOf = (launcher: InstantLauncher, id: string) =>
     eventually(`task ${id} has a job`, () => [...launcher.jobs.keys()].find((name) => name.includes(id)));
 
@@ -70,6 +79,58 @@ describe("the engine", () => {
     assert.equal(
       (await test.pool.query("select from runs where finished_at is not null and launched_at is not null")).rowCount,
       1,
+    );
+  });
+
+  it("starts a task within one poll interval when its NOTIFY is lost", async () => {
+    const pollIntervalMs = 1_000;
+    const launcher = instantLauncher({ finishAtOnce: true });
+    await leading(start(launcher, { pollIntervalMs }));
+    await completed(await insert());
+    await asleep();
+    // With triggers off nothing is notified; the log of lanes is written by hand, as the trigger does.
+    const id = crypto.randomUUID();
+    await test.pool.query(`
+      begin;
+      set local session_replication_role = replica;
+      insert into tasks (id, addressee, prompt) values ('${id}', 'unheard', 'p');
+      insert into lane_changes values ('unheard');
+      commit`);
+    const begin = performance.now();
+    await eventually("the task is launched", () => launcher.launched.some((spec) => spec.taskId === id), 10_000);
+    // (the launch itself, and a machine that others load)
+    assert.ok(performance.now() - begin < pollIntervalMs + 1_000, `${performance.now() - begin} ms`);
+  });
+
+  it("completes a task as soon as its report is stored, and keeps the slot until the job has ended", async () => {
+    const launcher = instantLauncher();
+    await leading(start(launcher));
+    const [first, second] = [await insert("one", "first"), await insert("one", "second")];
+    const jobName = await jobOf(launcher, first);
+    const spec = launcher.launched.find((launched) => launched.jobName === jobName);
+    const pod = await openSession({ url: test.url("pod"), applicationName: "pod", max: 1 });
+    try {
+      await pod.query("select load_brief($1, $2, 'pod-1')", [spec?.runId, spec?.token]);
+      await pod.query("select write_report($1, $2, 'pod-1', $3, true)", [spec?.runId, spec?.token, doneReport]);
+    } finally {
+      await pod.end();
+    }
+    assert.equal((await completed(first)).result.summary, "done");
+    const run = async () => (await test.pool.query("select * from runs where task_id = $1", [first])).rows[0];
+    assert.equal((await run()).finished_at, null);
+    assert.equal((await task(second)).status, "pending");
+    assert.equal((await test.pool.query("select reason from why_not_running($1)", [second])).rows[0].reason, "slot");
+    assert.deepEqual(launcher.stopped, [], "it ends by itself");
+
+    launcher.finish(jobName, { summary: "not what the stored report says" });
+    await jobOf(launcher, second);
+    const { success, failure_code, turns } = await run();
+    assert.deepEqual({ success, failure_code, turns }, { success: true, failure_code: null, turns: 1 });
+    assert.equal((await task(first)).result.summary, "done");
+    const { rows } = await test.pool.query("select event from task_events where task_id = $1 order by id", [first]);
+    assert.deepEqual(
+      rows.map(({ event }) => event),
+      ["started", "completed"],
     );
   });
 

@@ -8,6 +8,7 @@ import { runEngine } from "../../engine/engine.ts";
 import type { Launcher } from "../../engine/launch/launcher.ts";
 import { doneReport } from "../support/instant-launcher.ts";
 import { testDatabase, type TestDatabase } from "../support/postgres.ts";
+import { myzel } from "../cli/run-myzel.ts";
 import { eventually } from "../support/waiting.ts";
 import { openLauncher } from "./launcher-support.ts";
 import { startAutoKubelet, type AutoKubelet } from "./support/auto-kubelet.ts";
@@ -143,9 +144,21 @@ describe("an engine whose runs are Jobs", { skip: await kubernetesProblem() }, (
     assert.equal(done.result.error, "There is no such branch.");
   });
 
-  test("stopping a task ends its pod", async () => {
+  test("myzel logs reads the log of a live run through the API, and stopping its task ends its pod", async () => {
     const id = await insert("hangs/agent");
     await eventually("the agent runs", async () => (await task(id)).worker_pod);
+    const env = {
+      DATABASE_URL: database.url("operator"),
+      KUBECONFIG: await sharedKubeconfig(),
+      MYZEL_NAMESPACE: namespace.name,
+      MYZEL_INSTANCE: "test",
+    };
+    // The played node has no kubelet that could be asked for it.
+    await eventually("its log was asked for", async () => {
+      const ran = await myzel(["logs", id], { env });
+      assert.equal(ran.code, 0, ran.stderr);
+      return ran.stdout.includes("The log of checkout cannot be had");
+    });
     await database.pool.query("select stop($1, 'not needed')", [id]);
     const done = await completed(id);
     assert.equal(done.result.code, "stopped");

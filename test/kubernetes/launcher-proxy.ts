@@ -12,6 +12,8 @@ export interface ApiProxy {
   cut(): void;
   /** Every connection there is stays open and says nothing more; new ones work. */
   freeze(): void;
+  /** What is asked on the connections there are reaches the server; its answers are lost. No new connection, until `restore`. */
+  muffle(): void;
   /** Cuts and takes no new connection, until `restore`. */
   block(): void;
   restore(): void;
@@ -54,6 +56,10 @@ export async function startApiProxy(kubeconfig: string, directory: string): Prom
         client.pause();
         upstream.pause();
       }
+    },
+    muffle: () => {
+      blocked = true;
+      for (const [client, upstream] of pairs) upstream.unpipe(client).resume();
     },
     block: () => {
       blocked = true;

@@ -62,6 +62,13 @@ describe("launches against a busy API server", { skip: await ownClusterProblem()
     await launched;
     assert.ok((await launcher.observe()).some(({ runId }) => runId === spec.runId));
   });
+
+  test("closing ends launches that wait for an API server", async () => {
+    await cluster.stopApiServer();
+    const waiting = assert.rejects(launcher.launch(newSpec()), (error: unknown) => !(error instanceof LaunchError));
+    await launcher.close();
+    await waiting;
+  });
 });
 
 /** Administrators are exempt from all limits; this user is not. */

@@ -113,7 +113,12 @@ async function oneRound(
     to_launch.map((run) => ({ runId: run.run_id, podName: `${HOST}/1` })),
   );
   await Promise.all(to_launch.slice(0, 8).map((run) => keepLog(engine, run.run_id, randomUUID().repeat(100))));
-  const settlements = to_launch.map((run, index) => ({ runId: run.run_id, settlement: fate(run, index) }));
+  const settlements = to_launch.map((run, index) => ({
+    runId: run.run_id,
+    settlement: fate(run, index),
+    podName: null,
+    jobEnded: true,
+  }));
   const settleBegin = performance.now();
   await settleRuns(engine, epoch, settlements);
   if (to_launch.length > 0) times.settleMs.push(performance.now() - settleBegin);

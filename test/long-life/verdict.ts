@@ -13,15 +13,18 @@ const MOST_BIGGER = 1.6;
 /** Of the copy's median, for each thousand tasks since the snapshot was taken: measured 0.2 to 0.4 for a claim. */
 const MOST_SLOWER_A_THOUSAND = 0.6;
 
-/** What is wrong with the database at the end of the day. */
-export function agingProblems(day: {
-  start: ReadonlyMap<string, TableFigures>;
-  end: ReadonlyMap<string, TableFigures>;
-  aged: Comparison;
-}): string[] {
-  const problems = slowerProblems("at the end of the day", day.aged);
-  for (const now of day.end.values()) {
-    const before = day.start.get(now.table);
+export function agedProblems(measured: Comparison): string[] {
+  return slowerProblems("at the end of the day", measured);
+}
+
+/** Dead rows that stay, tables and indexes that have grown more than their rows. */
+export function sizeProblems(
+  start: ReadonlyMap<string, TableFigures>,
+  end: ReadonlyMap<string, TableFigures>,
+): string[] {
+  const problems: string[] = [];
+  for (const now of end.values()) {
+    const before = start.get(now.table);
     if (before === undefined) continue;
     // Autovacuum goes by an estimate.
     if (now.dead_rows > 2 * now.vacuum_threshold + 500) {

@@ -152,6 +152,7 @@ describe("the Job of a run", () => {
         runtimeClassName: "gvisor",
         volumes: [{ name: "cache", persistentVolumeClaim: { claimName: "npm" } }],
         volumeMounts: [{ phase: "agent", name: "cache", mountPath: "/cache", readOnly: true }],
+        env: [{ phase: "checkout", name: "HTTPS_PROXY", value: "http://proxy:3128" }],
       },
     });
     const { metadata, spec } = jobManifest({ ...PLAN, template });
@@ -169,6 +170,8 @@ describe("the Job of a run", () => {
       holders.map(({ name }) => name),
       ["agent"],
     );
-    assert.ok(!("volumeMounts" in pod));
+    assert.ok(!("volumeMounts" in pod) && !("env" in pod));
+    assert.ok(variablesOf("checkout", { template }).includes("HTTPS_PROXY"));
+    assert.ok(!variablesOf("agent", { template }).includes("HTTPS_PROXY"));
   });
 });

@@ -25,6 +25,11 @@ describe("the operator's pod template", () => {
     ["a mount over the phases", mount("/opt"), /hide/],
     ["a mount over everything", mount("/"), /hide/],
     ["a mount that climbs", mount("/cache/../opt/myzel"), /hide/],
+    [
+      "a variable of ours",
+      { env: [{ phase: "agent", name: "MYZEL_RUN_TOKEN", value: "x" }] },
+      /env.0.name: is none of/,
+    ],
     ["a typing error", { nodeSelektor: {} }, /spec.nodeSelektor is refused: a template has no such field/],
   ];
   for (const [what, spec, sentence] of refused) {

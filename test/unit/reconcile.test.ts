@@ -4,7 +4,16 @@ import type { Observation } from "../../engine/domain/job.ts";
 import { planReconcile } from "../../engine/domain/reconcile.ts";
 import type { LiveRun } from "../../engine/domain/reconcile.ts";
 
-const run: LiveRun = { id: "r", jobName: "j", host: "here", podName: "p", launched: true, stopRequested: false };
+const run: LiveRun = {
+  id: "r",
+  jobName: "j",
+  host: "here",
+  podName: "p",
+  launched: true,
+  stopRequested: false,
+  reported: false,
+  settledForMs: null,
+};
 const job: Observation = { runId: "r", jobName: "j", podName: "p", state: "running", phase: "agent", end: null };
 const plan = (runs: LiveRun[], observations: Observation[], launching: string[] = []) =>
   planReconcile({ runs, observations, launching: new Set(launching), host: "here" }).map((action) => action.kind);
@@ -24,6 +33,16 @@ describe("the plan that brings runs and jobs together", () => {
     assert.deepEqual(plan([{ ...run, launched: false, podName: null }], [job]), ["mark_launched"]));
   it("stops a job that is to be stopped, again and again until it is gone", () =>
     assert.deepEqual(plan([{ ...run, stopRequested: true }], [job]), ["stop"]));
+  it("settles from a stored report while the job is still ending, once", () => {
+    const reported = { ...run, reported: true };
+    assert.deepEqual(plan([reported], [job]), ["settle_report"]);
+    assert.deepEqual(plan([{ ...reported, stopRequested: true, settledForMs: 10 }], [job]), []);
+    assert.deepEqual(plan([{ ...reported, stopRequested: true, settledForMs: 10 }], [{ ...job, state: "ended" }]), [
+      "settle",
+    ]);
+  });
+  it("stops a job that does not end by itself after its report", () =>
+    assert.deepEqual(plan([{ ...run, reported: true, stopRequested: true, settledForMs: 61_000 }], [job]), ["stop"]));
   it("ends a job without a live run", () => assert.deepEqual(plan([], [job]), ["end_orphan"]));
   it("judges no run of another host", () => assert.deepEqual(plan([{ ...run, host: "there" }], []), []));
 });

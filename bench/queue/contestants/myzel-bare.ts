@@ -39,7 +39,7 @@ export const myzelBare: Contestant = {
           await settleRuns(
             leader.database,
             leader.epoch,
-            to_launch.map((run) => ({ runId: run.run_id, settlement: SETTLEMENT })),
+            to_launch.map((run) => ({ runId: run.run_id, settlement: SETTLEMENT, podName: null, jobEnded: true })),
           );
           box.settled(to_launch.length);
         }

@@ -34,6 +34,11 @@ export function mayPass(error: unknown): error is ApiError {
   return status === null || PASSING.has(status) || status >= 500;
 }
 
+/** The server is too busy or away: that concerns all requests, and says nothing of this one. */
+export function isBusy({ status }: ApiError): boolean {
+  return status === null || status === 429;
+}
+
 /** The error of an answer; its body is the API's Status object, where it is one. */
 export function errorOfAnswer(status: number, headers: Record<string, string>, body: string): ApiError {
   const seconds = Number(headers["retry-after"] ?? NaN);

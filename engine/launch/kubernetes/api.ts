@@ -33,6 +33,9 @@ export interface Api {
   close(): Promise<void>;
 }
 
+/** Not an ApiError: nobody should ask again. */
+class ApiClosed extends Error {}
+
 const TIMEOUT_MS = 30_000;
 
 /** What the client makes up where it finds no configuration. */
@@ -55,8 +58,10 @@ export async function openApi(where: {
   }
   const login = createLogin(config, client);
   const library = new client.IsomorphicFetchHttpLibrary();
+  let closed = false;
 
   const send = async (request: ApiRequest, signal: AbortSignal) => {
+    if (closed) throw new ApiClosed("The launcher is closed.");
     const context = new client.RequestContext(server.replace(/\/$/, "") + request.path, request.method ?? "GET");
     for (const [name, value] of Object.entries(request.query ?? {})) context.setQueryParam(name, String(value));
     await login.sign(context);
@@ -100,7 +105,10 @@ export async function openApi(where: {
       }
     },
     reconnect: login.forget,
-    close: login.close,
+    close: async () => {
+      closed = true;
+      await login.close();
+    },
   };
 }
 
@@ -174,7 +182,7 @@ function anyOf(...signals: (AbortSignal | undefined)[]): AbortSignal {
 
 /** What fetch throws says little by itself; its cause says why. */
 function asApiError(error: unknown, signal: AbortSignal | undefined): unknown {
-  if (error instanceof ApiError || signal?.aborted) return error;
+  if (error instanceof ApiError || error instanceof ApiClosed || signal?.aborted) return error;
   const { message, cause } = error as Error;
   const why = cause instanceof Error ? cause.message : message;
   return new ApiError({ status: null, message: `The API server cannot be reached: ${why}` }, { cause: error });

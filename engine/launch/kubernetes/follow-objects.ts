@@ -54,6 +54,7 @@ interface Follower<Seen extends SeenObject> extends FollowOptions {
   reader: ObjectReader<Seen>;
   signal: AbortSignal;
   heard(): void;
+  interrupted(error: unknown): void;
 }
 
 /** Begins at once. What the reader throws ends the watch and is logged; the list that follows heals it. */
@@ -65,12 +66,21 @@ export function followObjects<Seen extends SeenObject>(
 ): Following {
   const stop = new AbortController();
   const begun = Promise.withResolvers<void>();
+  const log = options.log.child({ objects: kind.name });
   let heardAt = -Infinity;
+  let isInterrupted = false;
   const heard = (): void => {
     heardAt = performance.now();
     begun.resolve();
+    if (isInterrupted) log.info("watch goes on");
+    isInterrupted = false;
   };
-  const ended = follow({ ...options, api, kind, reader, signal: stop.signal, heard });
+  /** Said once, and once more when it is over. */
+  const interrupted = (error: unknown): void => {
+    log[isInterrupted ? "debug" : "warn"]({ err: error }, "watch was interrupted");
+    isInterrupted = true;
+  };
+  const ended = follow({ ...options, api, kind, reader, signal: stop.signal, heard, interrupted });
   return {
     silenceMs: () => performance.now() - heardAt,
     begun: begun.promise,
@@ -83,7 +93,7 @@ export function followObjects<Seen extends SeenObject>(
 }
 
 async function follow<Seen extends SeenObject>(follower: Follower<Seen>): Promise<void> {
-  const { signal, log, kind } = follower;
+  const { signal } = follower;
   let version: number | null = null;
   let listedAt = 0;
   let pauseMs = FIRST_PAUSE_MS;
@@ -98,13 +108,14 @@ async function follow<Seen extends SeenObject>(follower: Follower<Seen>): Promis
         version = reached;
         pauseMs = FIRST_PAUSE_MS;
       }
+      pauseMs = FIRST_PAUSE_MS;
       if (performance.now() - openedAt < SHORT_WATCH_MS) await pause(SHORT_WATCH_MS, signal);
     } catch (error) {
       if (signal.aborted) return;
       const isGone = error instanceof VersionGone || isStatus(error, 410);
       // A second failure in a row, or one in the middle of an event: only a list is sure to heal it.
       if (isGone || pauseMs > FIRST_PAUSE_MS || !(error instanceof ApiError)) version = null;
-      log[isGone ? "debug" : "warn"]({ err: error, objects: kind.name }, "watch was interrupted");
+      if (!isGone) follower.interrupted(error);
       await pause(error instanceof ApiError && error.retryAfterMs !== null ? error.retryAfterMs : pauseMs, signal);
       pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS);
     }

@@ -48,7 +48,7 @@ export async function createKubernetesLauncher(settings: KubernetesLauncherSetti
     launch: async (spec) => {
       const job = jobManifest(planOf(spec, settings, files));
       await podSecret.ensure(halvesOf(spec.token).shared);
-      picture.made(await launchRun(api, job, gate, log));
+      picture.made(await launchRun(api, job, { gate, log }));
       return { podName: null };
     },
     observe: () => observe(api, picture, settings),

@@ -40,7 +40,7 @@ export function jobManifest(plan: RunPlan): V1Job {
 }
 
 function podSpec(plan: RunPlan): V1PodSpec {
-  const { volumes, volumeMounts: _, ...added } = plan.template.spec ?? {};
+  const { volumes, volumeMounts: _mounts, env: _env, ...added } = plan.template.spec ?? {};
   const containers = phaseContainers(plan);
   return {
     ...(added as unknown as Partial<V1PodSpec>),

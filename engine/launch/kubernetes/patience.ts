@@ -1,6 +1,6 @@
 /** Asks again where the API server was busy or away: as soon as it says, else with growing pauses. */
 import { setTimeout as delay } from "node:timers/promises";
-import { mayPass, type ApiError } from "./api-error.ts";
+import { isBusy, mayPass } from "./api-error.ts";
 
 export interface PatienceOptions {
   limitMs: number;
@@ -31,8 +31,4 @@ export async function withPatience<Result>(options: PatienceOptions, ask: () => 
       );
     }
   }
-}
-
-function isBusy({ status }: ApiError): boolean {
-  return status === null || status === 429;
 }

@@ -54,7 +54,7 @@ export function halvesOf(token: string): { own: string; shared: string } {
 }
 
 function environmentOf(phase: Phase, plan: RunPlan): V1EnvVar[] {
-  const common = [...plain(commonVariables(phase, plan.spec))];
+  const common = [...plain(commonVariables(phase, plan.spec)), ...addedVariables(phase, plan.template)];
   const trusted = [...databaseVariables(plan), ...gitVariables(plan)];
   switch (phase) {
     case "checkout":
@@ -84,6 +84,10 @@ function commonVariables(phase: Phase, { runId }: LaunchSpec): Record<string, st
     MYZEL_RUN_MARK: runId,
     MYZEL_TERMINATION_LOG: "/dev/termination-log",
   };
+}
+
+function addedVariables(phase: Phase, { spec }: PodTemplate): V1EnvVar[] {
+  return (spec?.env ?? []).filter((one) => one.phase === phase).map(({ name, value }) => ({ name, value }));
 }
 
 function databaseVariables({ spec, settings }: RunPlan): V1EnvVar[] {

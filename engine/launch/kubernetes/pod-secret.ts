@@ -5,11 +5,12 @@
  */
 import { LaunchError } from "../launcher.ts";
 import type { Api } from "./api.ts";
+import { ApiError, isBusy } from "./api-error.ts";
 import { withPatience } from "./patience.ts";
 import { POD_SECRET_KEYS, podSecretName } from "./launcher-settings.ts";
 
 export interface PodSecret {
-  /** Makes sure that it is there and right. @throws LaunchError with a sentence that holds no value of it */
+  /** Makes sure that it is there and right. @throws LaunchError, or Error without an answer, with a sentence that holds no value of it */
   ensure(tokenHalf: string): Promise<void>;
 }
 
@@ -40,9 +41,7 @@ export function createPodSecret(api: Api, settings: { instance: string; podDatab
         }),
       );
     } catch (error) {
-      // Its text may hold anything that was in the request.
-      const status = (error as { status?: number | null }).status ?? "no answer";
-      throw new LaunchError("launch_failed", `The Secret ${name}, which pods need, could not be written (${status}).`);
+      throw withoutValues(error, name);
     }
     rightUntil = performance.now() + RIGHT_FOR_MS;
   };
@@ -56,6 +55,14 @@ export function createPodSecret(api: Api, settings: { instance: string; podDatab
       await ensured;
     },
   };
+}
+
+/** What the server says of it may hold anything that was in the request. Without an answer the launch is made again. */
+function withoutValues(error: unknown, name: string): Error {
+  const answer = error instanceof ApiError ? error : null;
+  const how = answer === null || answer.status === null ? "no answer" : `${answer.status} ${answer.reason}`;
+  const sentence = `The Secret ${name}, which pods need, could not be written (${how.trim()}).`;
+  return answer === null || isBusy(answer) ? new Error(sentence) : new LaunchError("launch_failed", sentence);
 }
 
 function base64(text: string): string {

@@ -13,6 +13,8 @@
  *         - { name: cache, persistentVolumeClaim: { claimName: npm-cache, readOnly: true } }
  *       volumeMounts:
  *         - { phase: agent, name: cache, mountPath: /cache, readOnly: true }
+ *       env:
+ *         - { phase: checkout, name: HTTPS_PROXY, value: "http://proxy:3128" }
  */
 import { readFileSync } from "node:fs";
 import { z } from "zod";
@@ -87,6 +89,15 @@ const volumeMount = z.strictObject({
   readOnly: z.boolean().optional(),
 });
 
+/** How the network is reached; everything else of a phase's environment is the launcher's. */
+const NETWORK = /^(https?_proxy|all_proxy|no_proxy|GIT_SSL_CAINFO)$/i;
+
+const variable = z.strictObject({
+  phase: z.enum(PHASES),
+  name: z.string().regex(NETWORK, "is none of HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY, GIT_SSL_CAINFO"),
+  value: z.string(),
+});
+
 const schema = z.strictObject({
   metadata: z.strictObject({ labels: labels.optional(), annotations: labels.optional() }).optional(),
   spec: z
@@ -103,6 +114,7 @@ const schema = z.strictObject({
       dnsConfig: anything.optional(),
       volumes: z.array(volume).optional(),
       volumeMounts: z.array(volumeMount).optional(),
+      env: z.array(variable).optional(),
     })
     .optional(),
 });

@@ -23,11 +23,18 @@ export interface LogReading {
 /** How soon the next phase, or a broken connection, is looked at. */
 const POLL_MS = 500;
 
+/** What has been said already is there at once, or on a node that does not answer: settling waits for it. */
+const READ_ONCE_MS = 20_000;
+
 /** Ends when the run has ended, is gone, or `signal` aborts; without `follow` with what was said so far. */
-export async function* readRunLog(reading: LogReading): AsyncGenerator<string> {
+export async function* readRunLog(given: LogReading): AsyncGenerator<string> {
+  const late = given.follow ? null : AbortSignal.timeout(READ_ONCE_MS);
+  const signals = [given.signal, late].filter((signal) => signal instanceof AbortSignal);
+  const reading = { ...given, signal: AbortSignal.any(signals) };
   for (const phase of PHASES) {
     for await (const line of readPhaseLog(reading, phase)) yield `${line}\n`;
-    if (reading.signal?.aborted) return;
+    if (late?.aborted) yield `[myzel] The log from ${phase} on cannot be had: its node does not answer.\n`;
+    if (reading.signal.aborted) return;
   }
 }
 

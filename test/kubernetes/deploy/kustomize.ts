@@ -26,9 +26,13 @@ export async function kustomizeProblem(): Promise<string | false> {
   return there ? false : goProblem();
 }
 
+/** Path of the program, which is built first where it is not there yet (about a minute). */
+export async function kustomizeProgram(): Promise<string> {
+  const module = `sigs.k8s.io/kustomize/kustomize/v5@v${VERSION}`;
+  return join(await cached(PLACE, (draft) => goInstall([module], draft)), "kustomize");
+}
+
 /** The objects of a kustomization, as `kubectl apply -k` would send them. @throws Error with kustomize's own words */
 export async function render(directory: string): Promise<KubernetesObject[]> {
-  const binaries = await cached(PLACE, (draft) => goInstall([`sigs.k8s.io/kustomize/kustomize/v5@v${VERSION}`], draft));
-  const text = await runProgram(join(binaries, "kustomize"), ["build", directory]);
-  return loadAll(text) as KubernetesObject[];
+  return loadAll(await runProgram(await kustomizeProgram(), ["build", directory])) as KubernetesObject[];
 }

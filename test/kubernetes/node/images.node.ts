@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { appendFile, chmod, chown, cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, chown, cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -133,6 +133,16 @@ describe("the engine's image", { skip: problem, timeout: 900_000 }, () => {
   });
   after(() => image?.remove());
 
+  test("has the command line, for people who look in", async () => {
+    const whole = await copyOfImage(ENGINE_IMAGE);
+    try {
+      const run = await whole.start(["myzel", "tasks", "--database-url", "postgresql://a@127.0.0.1:1/b"]).ended;
+      assert.equal(run.exitCode, 3, run.output);
+    } finally {
+      await whole.remove();
+    }
+  });
+
   test("needs no shell", async () => {
     const [entrypoint] = await entrypointOf(ENGINE_IMAGE);
     const run = await image.start([...(await entrypointOf(ENGINE_IMAGE)), "--version"]).ended;
@@ -171,8 +181,10 @@ async function entrypointOf(name: string): Promise<string[]> {
 
 /** Signals the innermost descendant: the program itself, below what buildah puts around it. */
 async function signalInner(pid: number, signal: NodeJS.Signals): Promise<void> {
-  const children = await readFile(`/proc/${pid}/task/${pid}/children`, "utf8").catch(() => "");
-  const child = Number(children.trim().split(" ")[0]);
-  if (child > 0) await signalInner(child, signal);
-  else process.kill(pid, signal);
+  // A child is listed with the thread that made it.
+  const threads = await readdir(`/proc/${pid}/task`);
+  const lists = await Promise.all(threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/children`, "utf8")));
+  const [child] = lists.flatMap((list) => list.trim().split(" ").filter(Boolean));
+  if (child === undefined) process.kill(pid, signal);
+  else await signalInner(Number(child), signal);
 }

@@ -2,16 +2,16 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { loadAll } from "js-yaml";
-import { createObject } from "../deploy/create-object.ts";
-import type { KubernetesObject } from "../deploy/kustomize.ts";
+import { createObject } from "./create-object.ts";
+import type { KubernetesObject } from "./kustomize.ts";
 import type { Clients } from "../support/clients.ts";
 
-const FILE = join(import.meta.dirname, "../../../deploy/base/service-account.yaml");
+export const ENGINE_ACCOUNT_FILE = join(import.meta.dirname, "../../../deploy/base/service-account.yaml");
 const ACCOUNT = "myzel-engine";
 
 /** Makes the account and its Role, and writes a kubeconfig with its token to `path`. */
 export async function makeEngineAccount(clients: Clients, namespace: string, path: string): Promise<void> {
-  for (const object of loadAll(await readFile(FILE, "utf8")) as KubernetesObject[]) {
+  for (const object of loadAll(await readFile(ENGINE_ACCOUNT_FILE, "utf8")) as KubernetesObject[]) {
     object.metadata.namespace = namespace;
     for (const subject of (object["subjects"] ?? []) as { namespace?: string }[]) subject.namespace = namespace;
     await createObject(clients.config, object);
