@@ -335,7 +335,7 @@ create view unlaunched_runs as
 -- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, a2bd22cd5270
 -- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, 9d614bc99143
 -- guard_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 11403907a586
--- guard_task_insert() returns trigger, plpgsql set search_path=public, pg_temp, c5bca894bb3d
+-- guard_task_insert() returns trigger, plpgsql, 6d1250c39ab7
 -- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2f83cb1fb1f7
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
 -- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 5cb2f92a03f2
@@ -398,7 +398,7 @@ CREATE TRIGGER tasks_follow_content AFTER UPDATE OF addressee, prompt, repo_url,
 CREATE TRIGGER tasks_follow_delete AFTER DELETE ON tasks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION follow_task_deletes();
 CREATE TRIGGER tasks_follow_update AFTER UPDATE ON tasks REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION follow_task_updates();
 CREATE TRIGGER tasks_guard_content BEFORE UPDATE OF id, parent_id, created_by, created_at, addressee, prompt, repo_url, branch ON tasks FOR EACH ROW EXECUTE FUNCTION guard_task_content();
-CREATE TRIGGER tasks_guard_insert BEFORE INSERT ON tasks FOR EACH ROW WHEN (COALESCE(new.status <> 'pending'::text, true) OR num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod, new.repo_url, new.branch) > 0 OR COALESCE(new.addressee !~ '^[!-~]+$'::text OR octet_length(new.addressee) > 200, true) OR COALESCE(ascii(new.prompt) < 33 OR ascii(new.prompt) > 126 OR octet_length(new.prompt) > 1048576, true)) EXECUTE FUNCTION guard_task_insert();
+CREATE TRIGGER tasks_guard_insert BEFORE INSERT ON tasks FOR EACH ROW EXECUTE FUNCTION guard_task_insert();
 CREATE TRIGGER tasks_guard_status BEFORE UPDATE OF status, started_at, completed_at, result, worker_pod ON tasks FOR EACH ROW WHEN (NOT COALESCE(
         CASE new.status
             WHEN 'pending'::text THEN num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod) = 0

@@ -40,7 +40,7 @@ export interface World<Run extends LiveRun> {
   /** Read before `observations`: a job that was made in between has no run here and shows as an orphan at most. */
   runs: readonly Run[];
   observations: readonly Observation[];
-  /** Runs that this engine is launching right now: their job may appear at any moment. */
+  /** Runs that this engine is launching right now: their job may appear at any moment, and it will be noted. */
   launching: ReadonlySet<string>;
   /** The launcher's: runs of another host are not judged here. */
   host: string | null;
@@ -69,7 +69,7 @@ export function planReconcile<Run extends LiveRun>(world: World<Run>): Action<Ru
     } else if (run.reported) {
       actions.push({ kind: "settle_report", run });
     }
-    if (!run.launched || run.podName !== observation.podName) {
+    if ((!run.launched || run.podName !== observation.podName) && !world.launching.has(run.id)) {
       actions.push({ kind: "mark_launched", run, podName: observation.podName });
     }
   }

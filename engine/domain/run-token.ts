@@ -31,7 +31,11 @@ function ownHalf(key: Buffer, runId: string): string {
   return createHmac("sha256", key).update(runId).digest("hex");
 }
 
-/** Of a text that is no run's id. */
+/** Of a text that is no run's id; made once for each key. */
 function sharedHalf(key: Buffer): string {
-  return createHmac("sha256", key).update("all runs").digest("hex");
+  const made = sharedHalves.get(key) ?? createHmac("sha256", key).update("all runs").digest("hex");
+  sharedHalves.set(key, made);
+  return made;
 }
+
+const sharedHalves = new WeakMap<Buffer, string>();

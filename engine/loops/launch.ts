@@ -10,12 +10,14 @@ import { LaunchError } from "../launch/launcher.ts";
 import type { LaunchSpec } from "../launch/launcher.ts";
 import { StaleEpochError } from "../store/errors.ts";
 import { markLaunched, settleRuns, unlaunchedRuns } from "../store/runs.ts";
-import type { LaunchedRun, UnlaunchedRun } from "../store/runs.ts";
-import { inBatches } from "./batches.ts";
+import type { UnlaunchedRun } from "../store/runs.ts";
 import type { Leader } from "./leader.ts";
 import type { Tick } from "./loop.ts";
 
 const MOST_AT_ONCE = 16;
+/** A launch is noted so much later, many at a time; what has ended by then is settled and needs no note. */
+const NOTE_AFTER_MS = 15;
+const NOTED_AT_ONCE = 64;
 /** Most runs the tick takes up at a time. */
 const MOST_FOUND = 256;
 /** What checkout and publish may take on top of the agent's own limit. */
@@ -31,15 +33,17 @@ export interface Launches {
 /** @param onLaunched called when a launch has ended, well or not */
 export function launches(leader: Leader, onLaunched: () => void): Launches {
   const { launching, toLaunch } = leader;
-  const note = inBatches<LaunchedRun>((batch) => markLaunched(leader.database, leader.epoch, batch));
+  const note = launchNotes(leader);
+  let atOnce = 0;
   const startNext = (): void => {
-    while (launching.size < MOST_AT_ONCE && !leader.signal.aborted) {
+    while (atOnce < MOST_AT_ONCE && !leader.signal.aborted) {
       const next = toLaunch.values().next().value;
       if (next === undefined) return;
       toLaunch.delete(next.run_id);
       launching.add(next.run_id);
+      atOnce++;
       void launchOne(leader, next, note).finally(() => {
-        launching.delete(next.run_id);
+        atOnce--;
         startNext();
         onLaunched();
       });
@@ -57,25 +61,51 @@ export function launches(leader: Leader, onLaunched: () => void): Launches {
 }
 
 /** Never rejects: what fails here is settled, or found again by the next look. */
-async function launchOne(
-  leader: Leader,
-  run: UnlaunchedRun,
-  note: (launched: LaunchedRun) => Promise<void>,
-): Promise<void> {
+async function launchOne(leader: Leader, run: UnlaunchedRun, note: LaunchNote): Promise<void> {
   const log = leader.log.child({ task_id: run.task_id, run_id: run.run_id, attempt: run.attempt });
   try {
     const { podName } = await leader.launcher.launch(specOf(leader, run));
     log.info({ addressee: run.addressee, pod_name: podName }, "launched");
-    await note({ runId: run.run_id, podName });
+    note(run.run_id, podName);
   } catch (error) {
     if (error instanceof LaunchError) await settleFailedLaunch(leader, run, error).catch(logFailure);
     else logFailure(error);
+    leader.launching.delete(run.run_id);
   }
 
-  function logFailure(error: unknown): void {
-    if (error instanceof StaleEpochError || leader.signal.aborted) return; // the successor goes on with it
-    log.error({ err: error }, "launch failed");
+  function logFailure(reason: unknown): void {
+    if (reason instanceof StaleEpochError || leader.signal.aborted) return; // the successor goes on with it
+    log.error({ err: reason }, "launch failed");
   }
+}
+
+type LaunchNote = (runId: string, podName: string | null) => void;
+
+/** Writes launches down, many in one transaction. One that is lost is found by the reconcile loop. */
+function launchNotes(leader: Leader): LaunchNote {
+  const waiting = new Map<string, string | null>();
+  let writing = false;
+  const write = async (): Promise<void> => {
+    while (waiting.size > 0 && !leader.signal.aborted) {
+      const batch = [...waiting].slice(0, NOTED_AT_ONCE);
+      for (const [runId] of batch) waiting.delete(runId);
+      const left = batch.filter(([runId]) => leader.launching.has(runId));
+      const runs = left.map(([runId, podName]) => ({ runId, podName }));
+      try {
+        if (runs.length > 0) await markLaunched(leader.database, leader.epoch, runs);
+      } catch (error) {
+        if (!(error instanceof StaleEpochError)) leader.log.error({ err: error }, "launches could not be noted");
+      }
+      for (const { runId } of runs) leader.launching.delete(runId);
+    }
+    writing = false;
+  };
+  return (runId, podName) => {
+    waiting.set(runId, podName);
+    if (writing) return;
+    writing = true;
+    setTimeout(() => void write(), NOTE_AFTER_MS);
+  };
 }
 
 async function settleFailedLaunch(leader: Leader, run: UnlaunchedRun, error: LaunchError): Promise<void> {

@@ -17,7 +17,7 @@ export interface Leader {
   readonly log: Logger;
   readonly runKey: Buffer;
   readonly pollIntervalMs: number;
-  /** Runs that this engine is launching right now. */
+  /** Runs that this engine is launching right now, or has launched and not noted yet. */
   readonly launching: Set<string>;
   /** Runs that wait for their turn to be launched, by id, oldest first. */
   readonly toLaunch: Map<string, UnlaunchedRun>;

@@ -78,6 +78,7 @@ async function settleBatch(leader: Leader, settleables: readonly Settleable[]): 
   for (const { run, settlement } of ready) {
     if (settled.has(run.id) && run.settledForMs === null) logSettled(leader, run, settlement);
   }
+  for (const { run, jobEnded } of ready) if (jobEnded) leader.launching.delete(run.id);
   await Promise.all(ready.filter(({ hasJob }) => hasJob).map(({ run }) => leader.launcher.remove(run.jobName)));
 }
 

@@ -46,14 +46,23 @@ create or replace function task_problem(p_addressee text, p_prompt text, p_repo_
     else coalesce(repo_url_problem(p_repo_url), branch_problem(p_branch))
   end;
 
--- The guard of INSERT. Fires only for rows that a cheap look finds suspicious (a repository or a branch is reason
--- enough), so that the others pay for no function call, and no INSERT for planning one.
+-- The guard of INSERT. A cheap look first, so that a good row costs about 5% of an INSERT; a repository or a branch is
+-- reason enough for the full one. (The same condition as WHEN of the trigger costs 20%: it is read and planned anew for
+-- every statement, where a function's is planned once a session.)
 -- Raises MZ002.
 create or replace function guard_task_insert() returns trigger
-  language plpgsql set search_path = public, pg_temp as $$
+  language plpgsql as $$
 declare
-  v_problem text := task_problem(new.addressee, new.prompt, new.repo_url, new.branch);
+  v_problem text;
 begin
+  if new.status = 'pending'
+    and num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod, new.repo_url, new.branch) = 0
+    and new.addressee ~ '^[!-~]+$' and octet_length(new.addressee) <= 200
+    and ascii(new.prompt) between 33 and 126 and octet_length(new.prompt) <= 1048576
+  then
+    return new;
+  end if;
+  v_problem := public.task_problem(new.addressee, new.prompt, new.repo_url, new.branch);
   if v_problem is null and new.status is distinct from 'pending' then
     v_problem := format('A new task is pending, not "%s": leave status out; only the engine starts runs.', new.status);
   elsif v_problem is null and num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod) > 0 then
@@ -67,12 +76,4 @@ end $$;
 
 create or replace trigger tasks_guard_insert
   before insert on tasks
-  for each row
-  when (
-    coalesce(new.status <> 'pending', true)
-    or num_nonnulls(new.started_at, new.completed_at, new.result, new.worker_pod, new.repo_url, new.branch) > 0
-    or coalesce(new.addressee !~ '^[!-~]+$' or octet_length(new.addressee) > 200, true)
-    -- does not begin with a visible ASCII character, or is too long
-    or coalesce(ascii(new.prompt) not between 33 and 126 or octet_length(new.prompt) > 1048576, true)
-  )
-  execute function guard_task_insert();
+  for each row execute function guard_task_insert();

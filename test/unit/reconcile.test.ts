@@ -31,6 +31,8 @@ describe("the plan that brings runs and jobs together", () => {
   });
   it("adopts a job whose engine died before it could say so", () =>
     assert.deepEqual(plan([{ ...run, launched: false, podName: null }], [job]), ["mark_launched"]));
+  it("leaves it to the launch itself to note a job", () =>
+    assert.deepEqual(plan([{ ...run, launched: false, podName: null }], [job], ["r"]), []));
   it("stops a job that is to be stopped, again and again until it is gone", () =>
     assert.deepEqual(plan([{ ...run, stopRequested: true }], [job]), ["stop"]));
   it("settles from a stored report while the job is still ending, once", () => {

@@ -23,9 +23,12 @@ fi
 [ -s "$directory/run-key" ] || head -c 32 /dev/urandom >"$directory/run-key"
 
 if [ ! -s "$directory/claude-token" ]; then
-  [ -t 0 ] && printf 'Claude token (from claude setup-token; it is not shown): ' >&2 && stty -echo
+  if [ -t 0 ]; then
+    printf 'Claude token (from claude setup-token; it is not shown): ' >&2
+    trap 'stty echo; echo >&2' EXIT
+    stty -echo
+  fi
   IFS= read -r token || true
-  [ -t 0 ] && stty echo && echo >&2
   [ -n "$token" ] || { echo "make-secrets.sh: no token was given" >&2; exit 2; }
   printf %s "$token" >"$directory/claude-token"
 fi

@@ -25,7 +25,8 @@ export async function prepareMachine(): Promise<void> {
   await restoreMachine();
   await mkdir(PLACE.directory, { recursive: true, mode: 0o700 });
   await noteKernelSettings();
-  await runProgram("ip", ["link", "add", PLACE.bridge, "type", "bridge"]);
+  // With an address of its own: else it takes one of its ports', and changes it under the pods when that port goes.
+  await runProgram("ip", ["link", "add", PLACE.bridge, "address", PLACE.bridgeMac, "type", "bridge"]);
   await runProgram("ip", ["address", "add", `${PLACE.address}/24`, "dev", PLACE.bridge]);
   await runProgram("ip", ["link", "set", PLACE.bridge, "up"]);
   for (const hierarchy of await cgroupHierarchies()) await mkdir(join(hierarchy, PLACE.cgroup), { recursive: true });

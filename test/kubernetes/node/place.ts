@@ -10,6 +10,7 @@ export const PLACE = {
   /** Below the root of every cgroup hierarchy. */
   cgroup: "myzel-test-node",
   bridge: "myzel-test0",
+  bridgeMac: "02:6d:79:7a:65:6c",
   /** Of the machine, as pods see it: what listens here or on all addresses is reached by them. */
   address: "10.213.97.1",
   subnet: "10.213.97.0/24",

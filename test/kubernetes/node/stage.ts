@@ -44,7 +44,7 @@ export interface Stage {
   /** A process of its own, under the account that deploy/ makes. */
   startEngine(): Promise<ChildProcess>;
   /** Files a task and waits for its end. */
-  work(task: { prompt: string; repo_url?: string; branch?: string }): Promise<DoneTask>;
+  work(task: { addressee?: string; prompt: string; repo_url?: string; branch?: string }): Promise<DoneTask>;
   close(): Promise<void>;
 }
 

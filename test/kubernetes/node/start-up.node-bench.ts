@@ -30,6 +30,10 @@ type Step = (typeof STEPS)[number];
 /** Milliseconds since the epoch at which each step of the run under way was first seen. */
 let seen = new Map<Step, number>();
 
+/** Of the run under way, and of those before, which may still be on their way out. */
+let pod = "";
+const earlierPods = new Set<string>();
+
 function note(step: Step, atMs = Date.now()): void {
   if (!seen.has(step)) seen.set(step, atMs);
 }
@@ -62,8 +66,14 @@ async function measure({ clients, namespace, served, ...stage }: Stage, runs: nu
   const results = new Map<Step, number[]>(STEPS.map((step) => [step, []]));
   for (let run = 0; run <= runs; run += 1) {
     seen = new Map();
+    earlierPods.add(pod);
     const insertedAt = Date.now();
-    const { id, result } = await stage.work({ prompt: "Stamp it.", repo_url, branch: `stamp-${run}` });
+    const { id, result } = await stage.work({
+      addressee: `worker-${run}`, // its slot is free
+      prompt: "Stamp it.",
+      repo_url,
+      branch: `stamp-${run}`,
+    });
     note("report settled");
     if (result["success"] !== true) throw new Error(`a run failed: ${JSON.stringify(result)}`);
     const { rows } = await stage.database.pool.query<{ started_at: Date; launched_at: Date }>(
@@ -78,9 +88,10 @@ async function measure({ clients, namespace, served, ...stage }: Stage, runs: nu
   return results;
 }
 
-function notePod({ spec, status }: V1Pod): void {
-  // The run before may still be on its way out.
-  if (status?.phase === "Succeeded") return;
+function notePod({ metadata, spec, status }: V1Pod): void {
+  const name = metadata?.name ?? "";
+  if (earlierPods.has(name)) return;
+  pod = name;
   note("pod seen");
   if (spec?.nodeName !== undefined) note("pod bound to the node");
   const running = [...(status?.initContainerStatuses ?? []), ...(status?.containerStatuses ?? [])]
