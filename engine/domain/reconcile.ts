@@ -56,7 +56,7 @@ export function planReconcile<Run extends LiveRun>(world: World<Run>): Action<Ru
     const observation = seen.get(run.id);
     if (observation === undefined) {
       if (world.launching.has(run.id)) continue;
-      if (run.launched) actions.push({ kind: "settle_missing", run });
+      if (run.launched || run.reported) actions.push({ kind: "settle_missing", run });
       else if (run.stopRequested) actions.push({ kind: "settle_unlaunched", run });
       continue;
     }

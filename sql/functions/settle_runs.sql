@@ -82,7 +82,10 @@ begin
     returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement
   ), reported as (
     update runs r set
-      settled_at = myzel_now(), stop_requested_at = myzel_now(), stop_reason = 'Its report is in.'
+      launched_at = coalesce(r.launched_at, myzel_now()),
+      settled_at = myzel_now(),
+      stop_requested_at = myzel_now(),
+      stop_reason = 'Its report is in.'
     from settlement s
     where r.ctid = s.run_row and not s.job_ended and s.own and s.action = 'complete'
     returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement

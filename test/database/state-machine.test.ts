@@ -36,7 +36,7 @@ const MAY_WRITE: Record<TaskEvent, readonly string[]> = {
   claim: ["task.status", "task.started_at", "+run"],
   claim_while_paused: [],
   mark_launched: ["task.worker_pod", "run.launched_at", "run.pod_name"],
-  settle_report: [...SETTLED_TASK, ...STOPPED_RUN, "run.settled_at", "+child"],
+  settle_report: [...SETTLED_TASK, ...STOPPED_RUN, "run.launched_at", "run.settled_at", "+child"],
   settle_success: [...SETTLED_TASK, ...SETTLED_RUN, "+child"],
   settle_final_failure: [...SETTLED_TASK, ...SETTLED_RUN],
   settle_infrastructure_failure: [...SETTLED_TASK, ...SETTLED_RUN],

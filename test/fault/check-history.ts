@@ -92,10 +92,12 @@ function resultsAreTheirRuns({ events, tasks, runs }: History): string[] {
     const run = runOf.get(event.run_id ?? "");
     const right =
       run !== undefined &&
-      task.result?.success === run.success &&
+      // settled from its report, the job still ending: the run itself says nothing yet
+      (run.success === null || task.result?.success === run.success) &&
       task.result?.attempt === run.attempt &&
-      (!run.success || task.result?.summary === `done by ${run.id}`);
-    return right ? [] : [`the result of task ${task.id} is not that of run ${event.run_id}`];
+      (task.result?.success !== true || task.result.summary === `done by ${run.id}`);
+    const told = JSON.stringify({ result: task.result, run });
+    return right ? [] : [`the result of task ${task.id} is not that of run ${event.run_id}: ${told}`];
   });
 }
 

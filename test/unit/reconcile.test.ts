@@ -43,6 +43,8 @@ describe("the plan that brings runs and jobs together", () => {
       "settle",
     ]);
   });
+  it("settles from a stored report what was launched and is gone before anybody noted it", () =>
+    assert.deepEqual(plan([{ ...run, launched: false, reported: true, stopRequested: true }], []), ["settle_missing"]));
   it("stops a job that does not end by itself after its report", () =>
     assert.deepEqual(plan([{ ...run, reported: true, stopRequested: true, settledForMs: 61_000 }], [job]), ["stop"]));
   it("ends a job without a live run", () => assert.deepEqual(plan([], [job]), ["end_orphan"]));
