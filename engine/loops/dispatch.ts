@@ -48,8 +48,9 @@ export function dispatchTick(leader: Leader, launch: (runs: readonly UnlaunchedR
     });
     if (claimed.to_launch.length > 0) {
       launch(claimed.to_launch);
-      leader.log.debug({ claimed: claimed.to_launch.length }, "claimed tasks");
-      tickets = makeTickets(leader.runKey, BATCH);
+      const used = claimed.to_launch.length; // the first ones
+      leader.log.debug({ claimed: used }, "claimed tasks");
+      tickets = [...tickets.slice(used), ...makeTickets(leader.runKey, used)];
     }
     return claimed;
   };
