@@ -146,6 +146,7 @@ create table runs (
   session_id text,
   model text,
   settled_at timestamp with time zone,
+  waiting_for text,
   constraint runs_attempt_unique UNIQUE (task_id, attempt),
   constraint runs_outcome_when_finished CHECK (
 CASE
@@ -310,7 +311,8 @@ create view unlaunched_runs as
     c.env_var,
     c.file_path,
     c.secret_name,
-    c.secret_key
+    c.secret_key,
+    p.role
    FROM runs r
      LEFT JOIN profiles p ON p.name = r.profile
      LEFT JOIN credentials c ON c.name = r.credential
@@ -322,7 +324,7 @@ create view unlaunched_runs as
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 80bc9d52d35c
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 894637059c08
 -- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
 -- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 5da954e8bbf9
 -- delete_events(p_ids bigint[]) returns bigint, plpgsql, 7ea2edefde71
@@ -348,6 +350,7 @@ create view unlaunched_runs as
 -- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off jit=off, 89cb10c068f2
 -- mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d36f635305b2
 -- myzel_now() returns timestamp with time zone, sql, f036bb632624
+-- note_waiting(p_epoch bigint, p_run_id uuid, p_waiting_for text) returns void, plpgsql, eadf88c8cbf8
 -- notify_engine() returns trigger, plpgsql, 152f1bc5c566
 -- oldest_ready_heads(p_limit integer) returns uuid[], plpgsql stable, 6d79e430d13a
 -- pause(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 45147cbb608b
@@ -367,6 +370,7 @@ create view unlaunched_runs as
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
 -- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 19641873702d
+-- several_repositories_wait() returns boolean, plpgsql stable, 64aeacabe99e
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e
@@ -376,7 +380,7 @@ create view unlaunched_runs as
 -- transcripts_fit_since(p_max_bytes bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, 994c69fd0ad6
 -- unwatched(p_host text, p_engine engine_state) returns text, sql stable, 885537333bc7
 -- wake_engine() returns void, plpgsql, 2adcd8767f36
--- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, 0fc998bd0a99
+-- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, 8231ab0e1032
 -- write_report(p_run_id uuid, p_token text, p_bound_to text, p_report jsonb, p_final boolean) returns void, plpgsql security definer set search_path=public, pg_temp, caba44b18102
 
 -- Triggers
@@ -455,6 +459,7 @@ grant execute on function mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_
 grant execute on function myzel_now() to myzel_engine;
 grant execute on function myzel_now() to myzel_operator;
 grant execute on function myzel_now() to myzel_reader;
+grant execute on function note_waiting(p_epoch bigint, p_run_id uuid, p_waiting_for text) to myzel_engine;
 grant execute on function notify_engine() to myzel_engine;
 grant execute on function oldest_ready_heads(p_limit integer) to myzel_engine;
 grant execute on function pause(addressee text) to myzel_engine;
@@ -483,6 +488,7 @@ grant execute on function say_duration(p_duration interval) to myzel_operator;
 grant execute on function say_duration(p_duration interval) to myzel_reader;
 grant execute on function settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) to myzel_engine;
 grant execute on function settle_runs(p_epoch bigint, p_settlements jsonb) to myzel_engine;
+grant execute on function several_repositories_wait() to myzel_engine;
 grant execute on function step_down(p_epoch bigint) to myzel_engine;
 grant execute on function stop(id uuid, reason text) to myzel_engine;
 grant execute on function stop(id uuid, reason text) to myzel_operator;

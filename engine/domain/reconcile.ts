@@ -12,6 +12,8 @@ export interface LiveRun {
   podName: string | null;
   launched: boolean;
   stopRequested: boolean;
+  /** What is noted of its job's wait. */
+  waitingFor: string | null;
   /** Its report is stored. */
   reported: boolean;
   /** Since its task was settled from its report, in ms; null: it was not. */
@@ -32,6 +34,7 @@ export type Action<Run extends LiveRun> =
   | { kind: "settle_unlaunched"; run: Run }
   /** The job exists, the row does not say so yet: the engine that made it died in between. */
   | { kind: "mark_launched"; run: Run; podName: string | null }
+  | { kind: "note_waiting"; run: Run; waitingFor: string | null }
   | { kind: "stop"; run: Run }
   /** A job without a live run: whoever finds it, checks the database once more before it acts. */
   | { kind: "end_orphan"; observation: Observation };
@@ -69,6 +72,8 @@ export function planReconcile<Run extends LiveRun>(world: World<Run>): Action<Ru
     } else if (run.reported) {
       actions.push({ kind: "settle_report", run });
     }
+    const waitingFor = observation.waiting ?? null;
+    if (waitingFor !== run.waitingFor) actions.push({ kind: "note_waiting", run, waitingFor });
     if ((!run.launched || run.podName !== observation.podName) && !world.launching.has(run.id)) {
       actions.push({ kind: "mark_launched", run, podName: observation.podName });
     }

@@ -128,6 +128,7 @@ function specOf(leader: Leader, run: UnlaunchedRun): LaunchSpec {
     taskId: run.task_id,
     attempt: run.attempt,
     addressee: run.addressee,
+    ...(run.role === null ? {} : { role: run.role }),
     jobName: run.job_name,
     token: runToken(leader.runKey, run.run_id),
     repoUrl: run.repo_url,

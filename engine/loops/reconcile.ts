@@ -8,7 +8,7 @@ import { planReconcile } from "../domain/reconcile.ts";
 import type { Action } from "../domain/reconcile.ts";
 import type { Observation } from "../launch/launcher.ts";
 import { StaleEpochError } from "../store/errors.ts";
-import { liveRuns, markLaunched, stillLive } from "../store/runs.ts";
+import { liveRuns, markLaunched, noteWaiting, stillLive } from "../store/runs.ts";
 import type { SettleableRun } from "../store/runs.ts";
 import type { Leader } from "./leader.ts";
 import type { Tick } from "./loop.ts";
@@ -24,7 +24,7 @@ type OtherAction = Exclude<Action<SettleableRun>, Settleable>;
 /** @param onSettled called when runs were settled: slots are free */
 export function reconcileTick(leader: Leader, onSettled: () => void): Tick {
   return async () => {
-    const runs = await liveRuns(leader.database); // before observing: see World.runs
+    const runs = await liveRuns(leader.database, leader.host); // before observing: see World.runs
     const observations = await leader.launcher.observe();
     const actions = planReconcile({
       runs,
@@ -60,6 +60,8 @@ async function execute(leader: Leader, action: OtherAction): Promise<void> {
     case "mark_launched":
       await markLaunched(leader.database, leader.epoch, [{ runId: action.run.id, podName: action.podName }]);
       return;
+    case "note_waiting":
+      return await noteWaiting(leader.database, leader.epoch, action.run.id, action.waitingFor);
     case "stop":
       return await leader.launcher.stop(action.run.jobName, action.run.stopReason ?? "stopped");
     case "end_orphan":

@@ -175,6 +175,7 @@ export interface Runs {
   task_id: string;
   token_hash: Buffer;
   turns: number | null;
+  waiting_for: string | null;
 }
 
 export interface RunTranscripts {
@@ -251,6 +252,7 @@ export interface UnlaunchedRuns {
   memory: string | null;
   repo_url: string | null;
   retries: number | null;
+  role: string | null;
   run_id: string | null;
   secret_key: string | null;
   secret_name: string | null;

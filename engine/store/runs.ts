@@ -24,6 +24,7 @@ export interface UnlaunchedRun {
   file_path: string | null;
   secret_name: string | null;
   secret_key: string | null;
+  role: string | null;
 }
 
 /** The oldest runs of this host that wait for their job; runs to be stopped are not among them. */
@@ -53,6 +54,16 @@ export async function markLaunched(database: Database, epoch: number, runs: read
   );
 }
 
+/** Notes what the job of a live run waits for, in a sentence; null: for nothing. @throws StaleEpochError */
+export async function noteWaiting(
+  database: Database,
+  epoch: number,
+  runId: string,
+  waitingFor: string | null,
+): Promise<void> {
+  await asking(sql`select note_waiting(${epoch}, ${runId}, ${waitingFor})`.execute(database.db));
+}
+
 /** A live run with what its settlement depends on. */
 export interface SettleableRun extends LiveRun {
   taskId: string;
@@ -65,8 +76,8 @@ export interface SettleableRun extends LiveRun {
   hasTranscript: boolean;
 }
 
-/** All live runs. */
-export async function liveRuns(database: Database): Promise<SettleableRun[]> {
+/** All live runs of this host. */
+export async function liveRuns(database: Database, host: string | null): Promise<SettleableRun[]> {
   const rows = await asking(
     database.db
       .selectFrom("runs")
@@ -86,9 +97,11 @@ export async function liveRuns(database: Database): Promise<SettleableRun[]> {
         "launched_at",
         "stop_requested_at",
         "stop_reason",
+        "waiting_for",
         "report",
       ])
       .where("finished_at", "is", null)
+      .where("host", host === null ? "is" : "=", host)
       .execute(),
   );
   return rows.map((row) => ({
@@ -102,6 +115,7 @@ export async function liveRuns(database: Database): Promise<SettleableRun[]> {
     podName: row.pod_name,
     launched: row.launched_at !== null,
     stopRequested: row.stop_requested_at !== null,
+    waitingFor: row.waiting_for,
     reported: row.report !== null,
     settledForMs: row.settled_for_ms,
     stopReason: row.stop_requested_at === null ? null : row.stop_reason,

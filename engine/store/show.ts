@@ -26,6 +26,7 @@ const RUN_COLUMNS = [
   "started_at",
   "launched_at",
   "settled_at",
+  "waiting_for",
   "finished_at",
   "stop_requested_at",
   "stop_reason",

@@ -29,6 +29,7 @@ as $$
 #variable_conflict use_column
 declare
   v_changed text[];
+  v_profile_changed boolean;
   v_places integer;
   v_heads uuid[];
   v_tasks uuid[];
@@ -43,8 +44,9 @@ begin
     delete from lane_changes where ctid = any (array(select ctid from lane_changes limit 2000)) returning addressee
   )
   select array_agg(distinct addressee), count(*) into v_changed, drained from gone;
-  if '' = any (v_changed) then
-    insert into lane_changes (addressee) select addressee from lanes; -- a profile has changed
+  v_profile_changed := coalesce('' = any (v_changed), false);
+  if v_profile_changed then
+    insert into lane_changes (addressee) select addressee from lanes; -- the next claim begins with them
     v_changed := array_remove(v_changed, '');
   end if;
   select v_changed || array_agg(addressee) into v_changed
@@ -63,7 +65,7 @@ begin
   -- 2. Free places.
   select case when s.paused then 0 else least(p_limit, s.max_live_runs - live.count) end into v_places
   from engine_state s, (select count(*) from runs where finished_at is null) live;
-  if v_places <= 0 then
+  if v_places <= 0 or v_profile_changed then
     return next;
     return;
   end if;
@@ -71,7 +73,7 @@ begin
   -- 3. Heads to start, oldest first; fairly over the repositories where not all of them can.
   v_heads := oldest_ready_heads(v_places + 1);
   if cardinality(v_heads) > v_places then
-    v_heads := fair_ready_heads(v_places);
+    v_heads := case when several_repositories_wait() then fair_ready_heads(v_places) else v_heads[:v_places] end;
   end if;
 
   -- 4. Lock them, each as the head its lane said it is; a run for each, on the lowest free slot.
@@ -157,6 +159,18 @@ begin
     order by l.head_created_at, l.head_task_id
     limit p_limit
   ) head);
+end $$;
+
+-- Whether heads of more than one repository are ready: what fairness is about. Two look-ups a credential.
+create or replace function several_repositories_wait() returns boolean
+  language plpgsql stable as $$
+begin
+  return (
+    select
+      min((select l.repo_url from lanes l where l.credential = c.name and l.ready order by l.repo_url limit 1))
+      < max((select l.repo_url from lanes l where l.credential = c.name and l.ready order by l.repo_url desc limit 1))
+    from credentials c
+    where c.problem is null and coalesce(c.blocked_until <= myzel_now(), true));
 end $$;
 
 -- The same while the global limit binds: places go round over the repositories, the one with the fewest live runs

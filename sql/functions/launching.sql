@@ -34,13 +34,23 @@ begin
   update tasks t set worker_pod = told.pod_name from told where t.ctid = told.row; -- locked above: it stays where it is
 end $$;
 
+-- Notes what the job of a live run waits for, in a sentence for people; null: for nothing. Called by the reconcile loop.
+-- Locks: the epoch (shared), the run. Raises MZ001.
+create or replace function note_waiting(p_epoch bigint, p_run_id uuid, p_waiting_for text) returns void
+  language plpgsql as $$
+begin
+  perform hold_epoch(p_epoch);
+  perform set_config('synchronous_commit', 'off', true);
+  update runs set waiting_for = left(p_waiting_for, 2000) where id = p_run_id and finished_at is null;
+end $$;
+
 -- Live runs that wait for their job, with what the launch needs; runs to be stopped are not among them.
 create or replace view unlaunched_runs as
   select
     r.id as run_id, r.task_id, r.attempt, r.retries, r.addressee, r.job_name, r.repo_url, r.host,
     r.started_at as claimed_at,
     ceil(extract(epoch from coalesce(p.time_limit, interval '2 hours')))::integer as time_limit_seconds,
-    p.image, p.cpu, p.memory, r.credential, c.env_var, c.file_path, c.secret_name, c.secret_key
+    p.image, p.cpu, p.memory, r.credential, c.env_var, c.file_path, c.secret_name, c.secret_key, p.role
   from runs r
   -- a profile or credential that was deleted meanwhile: checkout is turned away, and the next attempt resolves anew
   left join profiles p on p.name = r.profile

@@ -28,8 +28,9 @@ begin
     return;
   elsif v_task.status = 'running' then
     return query select 'running', coalesce((
-      select format('The task runs: attempt %s since %s ago%s.', r.attempt, say_duration(myzel_now() - r.started_at),
-        case when r.pod_name is null then ', its job is being started' else ' on ' || r.pod_name end)
+      select format('The task runs: attempt %s since %s ago%s.%s', r.attempt, say_duration(myzel_now() - r.started_at),
+        case when r.pod_name is null then ', its job is being started' else ' on ' || r.pod_name end,
+        ' Its job waits: ' || r.waiting_for)
       from runs r where r.task_id = v_task.id and r.finished_at is null), 'The task runs.');
     return;
   end if;

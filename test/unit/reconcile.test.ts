@@ -11,6 +11,7 @@ const run: LiveRun = {
   podName: "p",
   launched: true,
   stopRequested: false,
+  waitingFor: null,
   reported: false,
   settledForMs: null,
 };
@@ -47,6 +48,12 @@ describe("the plan that brings runs and jobs together", () => {
     assert.deepEqual(plan([{ ...run, launched: false, reported: true, stopRequested: true }], []), ["settle_missing"]));
   it("stops a job that does not end by itself after its report", () =>
     assert.deepEqual(plan([{ ...run, reported: true, stopRequested: true, settledForMs: 61_000 }], [job]), ["stop"]));
+  it("notes what a job waits for, and that it waits no more", () => {
+    const waiting = { ...job, state: "starting" as const, waiting: "No node has room." };
+    assert.deepEqual(plan([run], [waiting]), ["note_waiting"]);
+    assert.deepEqual(plan([{ ...run, waitingFor: "No node has room." }], [waiting]), []);
+    assert.deepEqual(plan([{ ...run, waitingFor: "No node has room." }], [job]), ["note_waiting"]);
+  });
   it("ends a job without a live run", () => assert.deepEqual(plan([], [job]), ["end_orphan"]));
   it("judges no run of another host", () => assert.deepEqual(plan([{ ...run, host: "there" }], []), []));
 });
