@@ -8,6 +8,7 @@ drop trigger if exists tasks_follow_content on tasks;
 drop trigger if exists tasks_follow_delete on tasks;
 drop trigger if exists tasks_audit_update on tasks;
 drop trigger if exists tasks_log_update on tasks;
+drop trigger if exists addressees_log_update on addressees;
 drop function if exists refuse_task_insert();
 drop function if exists guard_task_update();
 drop function if exists follow_task_edit();

@@ -188,7 +188,7 @@ create table task_options (
 );
 
 create table tasks (
-  id uuid default gen_random_uuid() not null,
+  id uuid default uuidv7() not null,
   addressee text not null,
   status text default 'pending'::text not null,
   prompt text not null,
@@ -358,7 +358,7 @@ create view unlaunched_runs as
 -- prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d6d1d80db5c7
 -- prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 736ce4a273c0
 -- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
--- refresh_lanes(p_addressees text[]) returns void, plpgsql, 0ffc34e72b09
+-- refresh_lanes(p_addressees text[]) returns void, plpgsql, e4e5ae86f745
 -- refuse_running() returns void, plpgsql, 892386767aa5
 -- refuse_truncate() returns trigger, plpgsql, 350358b42276
 -- repo_url_problem(p_repo_url text) returns text, sql immutable, 2c96683b08fe

@@ -6,7 +6,7 @@
  * whoever may read Jobs; it is worth nothing without the second, which lies in a Secret
  * (docs/decisions/0007-a-token-in-two-halves.md).
  */
-import { createHash, createHmac, randomUUID } from "node:crypto";
+import { createHash, createHmac, randomBytes } from "node:crypto";
 
 /** The run's token: 64 hex digits of its own, then 64 that are the same for all runs under this key. */
 export function runToken(key: Buffer, runId: string): string {
@@ -19,12 +19,21 @@ export function tokenHash(token: string): Buffer {
 }
 
 /** Ids for runs to come, with the hashes of their tokens. */
-export function makeTickets(key: Buffer, count: number): { runId: string; tokenHash: Buffer }[] {
+export function makeTickets(key: Buffer, count: number, nowMs: number): { runId: string; tokenHash: Buffer }[] {
   const shared = sharedHalf(key);
   return Array.from({ length: count }, () => {
-    const runId = randomUUID();
+    const runId = timeOrderedId(nowMs);
     return { runId, tokenHash: tokenHash(ownHalf(key, runId) + shared) };
   });
+}
+
+/** A UUID version 7 (RFC 9562): runs that are made one after the other lie side by side in their indexes. */
+function timeOrderedId(nowMs: number): string {
+  const bytes = randomBytes(16);
+  bytes.writeUIntBE(nowMs, 0, 6);
+  bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x70, 6);
+  bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+  return bytes.toString("hex").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }
 
 function ownHalf(key: Buffer, runId: string): string {

@@ -33,7 +33,7 @@ export function dispatchTick(leader: Leader, launch: (runs: readonly UnlaunchedR
   let openInserterMs = FIRST_OPEN_INSERTER_MS;
   let workedAt = -Infinity;
   // Made while nothing waits for them: they would cost a claim a millisecond.
-  let tickets = makeTickets(leader.runKey, BATCH);
+  let tickets = makeTickets(leader.runKey, BATCH, Date.now());
 
   const claim = async (): Promise<Claimed> => {
     const claimed = await claimRuns(leader.database, {
@@ -43,14 +43,14 @@ export function dispatchTick(leader: Leader, launch: (runs: readonly UnlaunchedR
       tickets,
     }).catch((error: unknown) => {
       // Only the answer may be lost: runs with these ids may exist, and the launch loop finds them.
-      tickets = makeTickets(leader.runKey, BATCH);
+      tickets = makeTickets(leader.runKey, BATCH, Date.now());
       throw error;
     });
     if (claimed.to_launch.length > 0) {
       launch(claimed.to_launch);
       const used = claimed.to_launch.length; // the first ones
       leader.log.debug({ claimed: used }, "claimed tasks");
-      tickets = [...tickets.slice(used), ...makeTickets(leader.runKey, used)];
+      tickets = [...tickets.slice(used), ...makeTickets(leader.runKey, used, Date.now())];
     }
     return claimed;
   };

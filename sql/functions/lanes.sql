@@ -58,6 +58,7 @@ begin
     limit 1
   ) last on true
   where head.id is not null
+  order by head.created_at, head.id -- as they will be claimed: then one batch of claims touches few pages
   on conflict (addressee) do update set
     head_task_id = excluded.head_task_id,
     head_created_at = excluded.head_created_at,

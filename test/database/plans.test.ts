@@ -117,7 +117,7 @@ function queueOf(session: pg.PoolClient, epoch: number): Queue {
       while ((await session.query("select from lane_changes limit 1")).rows.length > 0);
     },
     claim: async (limit) => {
-      const tickets = makeTickets(Buffer.alloc(32, 7), limit);
+      const tickets = makeTickets(Buffer.alloc(32, 7), limit, Date.now());
       const { rows } = await session.query(
         "select to_launch from claim_runs($1, 'process', 'test-host', $2, $3::uuid[], $4::bytea[])",
         [epoch, limit, tickets.map((ticket) => ticket.runId), tickets.map((ticket) => ticket.tokenHash)],

@@ -103,7 +103,7 @@ async function oneRound(
   { engine, operator, epoch }: Parts,
   times: Times,
 ): Promise<{ settled: number; completed: number }> {
-  const tickets = makeTickets(RUN_KEY, BATCH);
+  const tickets = makeTickets(RUN_KEY, BATCH, Date.now());
   const begin = performance.now();
   const { to_launch } = await claimRuns(engine, { epoch, launcher: "process", host: HOST, tickets });
   times.claimMs.push(performance.now() - begin);

@@ -66,7 +66,7 @@ export async function realQueue(): Promise<RealQueue> {
       return raiseEpoch(limit);
     },
     claim: async (epoch, limit) => {
-      const claim = { epoch, launcher: "process", host: HOST, tickets: makeTickets(RUN_KEY, limit) };
+      const claim = { epoch, launcher: "process", host: HOST, tickets: makeTickets(RUN_KEY, limit, Date.now()) };
       const { to_launch, drained } = await claimRuns(claimer, claim);
       return { claimed: to_launch.length, drained };
     },

@@ -44,7 +44,7 @@ export async function schemaClient(maxLiveRuns = 100): Promise<SchemaClient> {
   const claimAll = async (limit = 100): Promise<number> => {
     let total = 0;
     for (;;) {
-      const tickets = makeTickets(RUN_KEY, limit);
+      const tickets = makeTickets(RUN_KEY, limit, Date.now());
       const { to_launch, drained } = await claimRuns(engine, {
         epoch,
         launcher: "process",

@@ -67,7 +67,7 @@ export async function leadBare(engineUrl: string): Promise<BareLeader> {
 
 /** One claim of up to `limit` tasks through the store's own function. */
 export function claim(leader: BareLeader, options: { host: string; limit: number }): Promise<Claimed> {
-  const tickets = makeTickets(RUN_KEY, options.limit);
+  const tickets = makeTickets(RUN_KEY, options.limit, Date.now());
   return claimRuns(leader.database, { epoch: leader.epoch, launcher: LAUNCHER, host: options.host, tickets });
 }
 
