@@ -27,7 +27,7 @@ export type Action<Run extends LiveRun> =
   /** The job has ended: write its outcome. */
   | { kind: "settle"; run: Run; observation: Observation }
   /** Its report is in, its job still ending: the result need not wait, the slot must. */
-  | { kind: "settle_report"; run: Run }
+  | { kind: "settle_report"; run: Run; podName: string | null }
   /** The job existed and is gone without a trace. */
   | { kind: "settle_missing"; run: Run }
   /** Stopped before it ever had a job. */
@@ -70,7 +70,7 @@ export function planReconcile<Run extends LiveRun>(world: World<Run>): Action<Ru
     if (run.stopRequested) {
       if ((run.settledForMs ?? Infinity) > PATIENCE_WITH_SETTLED_MS) actions.push({ kind: "stop", run });
     } else if (run.reported) {
-      actions.push({ kind: "settle_report", run });
+      actions.push({ kind: "settle_report", run, podName: observation.podName });
     }
     const waitingFor = observation.waiting ?? null;
     if (waitingFor !== run.waitingFor) actions.push({ kind: "note_waiting", run, waitingFor });

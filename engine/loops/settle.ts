@@ -25,7 +25,7 @@ const BATCH = 64;
 /** A run that is to be settled, and why: its job has ended, its report is in, the job is gone without a trace, or never was. */
 export type Settleable =
   | { kind: "settle"; run: SettleableRun; observation: Observation }
-  | { kind: "settle_report"; run: SettleableRun }
+  | { kind: "settle_report"; run: SettleableRun; podName: string | null }
   | { kind: "settle_missing"; run: SettleableRun }
   | { kind: "settle_unlaunched"; run: SettleableRun };
 
@@ -35,7 +35,7 @@ interface Ready {
   /** There is a job to remove. */
   hasJob: boolean;
   jobEnded: boolean;
-  /** Of a job that ended before its launch was noted. */
+  /** For what was not noted while it ran. */
   podName: string | null;
 }
 
@@ -97,8 +97,10 @@ function decide(settleable: Settleable, reportSince: Report | null): Ready {
       const { end, podName } = settleable.observation;
       return { run, settlement: judge(end ?? jobEnd({ gone: "vanished" })), hasJob: true, jobEnded: true, podName };
     }
-    case "settle_report":
-      return { run, settlement: judge(jobEnd({})), hasJob: false, jobEnded: false, podName: null };
+    case "settle_report": {
+      const { podName } = settleable;
+      return { run, settlement: judge(jobEnd({})), hasJob: false, jobEnded: false, podName };
+    }
     case "settle_missing":
       return { run, settlement: judge(jobEnd({ gone: "deleted" })), hasJob: false, jobEnded: true, podName: null };
     case "settle_unlaunched":

@@ -150,7 +150,7 @@ export async function storedReports(database: Database, runIds: readonly string[
 export interface RunSettlement {
   runId: string;
   settlement: Settlement;
-  /** Of a job that ended before its launch was noted. */
+  /** For what was not noted while it ran. */
   podName: string | null;
   /** False: only the report is in. */
   jobEnded: boolean;

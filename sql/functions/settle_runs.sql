@@ -4,7 +4,7 @@
 -- p_settlements is an array of objects: run_id, and what domain/outcome.ts decided:
 --   action         'complete' | 'requeue'; what becomes of the task if it is still the run's own
 --   success, failure_code, error, exit_code, logs and the fields of the report
---   pod_name       of a job that ended before its launch was noted
+--   pod_name       of a job whose pod was not noted while it ran
 --   job_ended      false: only its report is in. The task is completed; the run keeps its slot until it is settled once
 --                  more, without job_ended. Not with 'requeue'.
 --   retry_after_seconds   with 'requeue': earliest next start
@@ -83,6 +83,7 @@ begin
   ), reported as (
     update runs r set
       launched_at = coalesce(r.launched_at, myzel_now()),
+      pod_name = coalesce(s.pod_name, r.pod_name),
       settled_at = myzel_now(),
       stop_requested_at = myzel_now(),
       stop_reason = 'Its report is in.'

@@ -11,21 +11,21 @@ import { startBenchServer } from "../../bench/queue/server.ts";
 import { SHAPES } from "../../bench/queue/shapes.ts";
 
 const PENDING = 200;
-const BOX_MS = 400;
+/** A loaded machine gets more time before a contestant counts as one that does nothing. */
+const BOXES_MS = [400, 10_000];
 
 test("every contestant settles tasks of a free addressee while others are held", async () => {
   const server = await startBenchServer();
   try {
     for (const [name, contestant] of Object.entries(CONTESTANTS)) {
-      const cycles = await measureCycles({
-        server,
-        contestant,
-        shape: SHAPES.d,
-        pending: PENDING,
-        boxMs: BOX_MS,
-      });
-      assert.ok(cycles.settled > 0, `${name} settled nothing`);
-      assert.ok(cycles.wal_bytes_per_task > 0, `${name} wrote nothing`);
+      let settled = 0;
+      for (const boxMs of BOXES_MS) {
+        if (settled > 0) break;
+        const cycles = await measureCycles({ server, contestant, shape: SHAPES.d, pending: PENDING, boxMs });
+        settled = cycles.settled;
+        assert.ok(settled === 0 || cycles.wal_bytes_per_task > 0, `${name} wrote nothing`);
+      }
+      assert.ok(settled > 0, `${name} settled nothing`);
     }
   } finally {
     await server.stop();

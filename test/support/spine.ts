@@ -43,6 +43,7 @@ export interface Spine {
   spawnEngine(): ChildProcess;
   /** By plain SQL. */
   insert(task: Record<string, string>): Promise<string>;
+  /** The task once it is completed and its run is over. */
   completed(taskId: string): Promise<TaskRow>;
   transcript(taskId: string): Promise<string>;
   close(): Promise<void>;
@@ -135,7 +136,8 @@ export async function startSpine(
         `task ${taskId} completes`,
         async () => {
           const { rows } = await test.pool.query<TaskRow>(
-            "select * from tasks where id = $1 and status = 'completed'",
+            `select * from tasks where id = $1 and status = 'completed'
+               and not exists (select from runs where task_id = $1 and finished_at is null)`,
             [taskId],
           );
           return rows[0];
