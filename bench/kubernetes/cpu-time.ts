@@ -1,6 +1,6 @@
 /** Where the processor's time went: of single processes, of a process with its children, of the whole machine. */
 import { readdir, readFile } from "node:fs/promises";
-import { cpuTicks } from "../queue/engine-process.ts";
+import { cpuTicks } from "../queue/engine.ts";
 
 /** Hundredths of a second, by who used them. */
 export type CpuTimes = Record<string, number>;

@@ -24,8 +24,9 @@ export interface EngineProcess {
 
 /** Resolves when it leads. @param settings environment variables, as in engine/config.ts */
 export async function startEngineProcess(settings: Record<string, string>): Promise<EngineProcess> {
-  const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(PROGRAM, ["engine"], { env: { PATH, HOME, ...settings }, stdio: ["ignore", "pipe", "inherit"] });
+  const { PATH = "", HOME = "", NODE_OPTIONS = "" } = process.env;
+  const env = { PATH, HOME, NODE_OPTIONS, ...settings };
+  const child = spawn(PROGRAM, ["engine"], { env, stdio: ["ignore", "pipe", "inherit"] });
   const endWithUs = (): void => void child.kill("SIGKILL");
   process.once("exit", endWithUs);
   const complaints = new Set<string>();

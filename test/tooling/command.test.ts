@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import {
+  globSync,
   chmodSync,
   copyFileSync,
   mkdirSync,
@@ -102,6 +103,8 @@ test("the scripts of package.json name programs that are there", () => {
     scripts: Record<string, string>;
   };
   for (const command of Object.values(scripts)) {
-    for (const path of command.match(/\S+\.ts|bin\/\S+/g) ?? []) readFileSync(join(ROOT, path));
+    for (const path of command.match(/[^\s"]+\.ts|bin\/\S+/g) ?? []) {
+      assert.notEqual(globSync(path, { cwd: ROOT }).length, 0, `${path} of "${command}"`);
+    }
   }
 });

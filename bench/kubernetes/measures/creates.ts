@@ -88,7 +88,11 @@ async function timed(
 }
 
 async function untilPods(stage: Stage, namespace: string, jobs: number): Promise<void> {
-  await eventually("every Job has its pod", async () => (await stage.count("pods", namespace)) >= jobs, TURN_TIMEOUT_MS);
+  await eventually(
+    "every Job has its pod",
+    async () => (await stage.count("pods", namespace)) >= jobs,
+    TURN_TIMEOUT_MS,
+  );
 }
 
 interface BareLoop {

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { startAutoKubelet } from "../../../test/kubernetes/support/auto-kubelet.ts";
 import { running } from "../../../test/kubernetes/support/pod-moments.ts";
 import { round } from "../../queue/figures.ts";
-import { cpuTicks, residentMb } from "../../queue/engine-process.ts";
+import { cpuTicks, residentMb } from "../../queue/engine.ts";
 import type { EngineProcess } from "../engine-process.ts";
 import type { Stage } from "../stage.ts";
 
