@@ -64,16 +64,16 @@ function wholeNumber(flag: string, text: string): number {
   return value;
 }
 
-async function run(wanted: ReturnType<typeof options>): Promise<void> {
+async function run(asked: ReturnType<typeof options>): Promise<void> {
   const stage = await openStage();
   const interrupted = (): void => void stage.stop().finally(() => process.exit(130));
   process.once("SIGINT", interrupted).once("SIGTERM", interrupted);
   try {
-    const results = newResults(stage.postgresVersion, wanted.note);
-    const { measures, rounds, jobs, runs, live, patienceMs } = wanted;
+    const results = newResults(stage.postgresVersion, asked.note);
+    const { measures, rounds, jobs, runs, live, patienceMs } = asked;
     // Kept one by one: what comes later may fail.
     const keep = async (): Promise<void> => {
-      if (wanted.keep) await keepResults(results);
+      if (asked.keep) await keepResults(results);
     };
     if (measures.has("creates")) {
       results.creates = await measureCreates(stage, { rounds, jobs });
@@ -88,16 +88,23 @@ async function run(wanted: ReturnType<typeof options>): Promise<void> {
       await keep();
     }
     console.log(tables(results));
-    if (!wanted.keep) console.log("\nKeep these numbers with: npm run bench:kubernetes -- --keep");
+    if (!asked.keep) console.log("\nKeep these numbers with: npm run bench:kubernetes -- --keep");
   } finally {
     await stage.stop();
   }
 }
 
+let wanted: ReturnType<typeof options>;
+try {
+  wanted = options();
+} catch (error) {
+  console.error((error as Error).message);
+  process.exit(2);
+}
 try {
   const problem = await ownClusterProblem();
   if (problem !== false) throw new Error(`The benchmark starts a control plane of its own: ${problem}.`);
-  await run(options());
+  await run(wanted);
 } catch (error) {
   console.error(error instanceof Error ? (error.stack ?? error.message) : error);
   process.exitCode = 1;

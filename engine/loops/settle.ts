@@ -64,6 +64,7 @@ export async function settleAll(leader: Leader, settleables: readonly Settleable
 }
 
 async function settleBatch(leader: Leader, settleables: readonly Settleable[]): Promise<void> {
+  for (const { kind, run } of settleables) if (kind === "settle_unlaunched") leader.toLaunch.delete(run.id);
   await Promise.all(settleables.map((settleable) => keepEvidence(leader, settleable)));
   // Asked once more, now that the jobs have ended: a report may have come after the run was read.
   const unreported = settleables.filter(({ run }) => run.report === null).map(({ run }) => run.id);
@@ -82,10 +83,9 @@ async function settleBatch(leader: Leader, settleables: readonly Settleable[]): 
   await Promise.all(ready.filter(({ hasJob }) => hasJob).map(({ run }) => leader.launcher.remove(run.jobName)));
 }
 
-/** What would be lost with the job; and what is to be settled without one is not launched any more. */
+/** What would be lost with the job. */
 async function keepEvidence(leader: Leader, { kind, run }: Settleable): Promise<void> {
   if (kind === "settle" && !run.hasTranscript) await keepJobLog(leader, run);
-  if (kind === "settle_unlaunched") leader.toLaunch.delete(run.id);
 }
 
 function decide(settleable: Settleable, reportSince: Report | null): Ready {

@@ -14,6 +14,7 @@ import { jobEnd } from "../../engine/domain/job.ts";
 import type { JobEnd, Observation } from "../../engine/launch/launcher.ts";
 import { EXIT } from "../../worker-image/contract.ts";
 import type { Phase, Report } from "../../worker-image/contract.ts";
+import { doneReport } from "../support/instant-launcher.ts";
 import { fateOf } from "./job-fate.ts";
 import type { Fate } from "./job-fate.ts";
 import { onLines } from "./job-protocol.ts";
@@ -249,25 +250,11 @@ function reportOf(job: Job): Report {
   const failed = code === "agent_error" || code === "api_overloaded" || code === "usage_limit" ? code : null;
   const child = { prompt: `child of ${job.spec.runId}`, addressee: null, repo_url: null, branch: null, kind: null };
   return {
+    ...doneReport,
     success: failed === null,
     code: failed,
     error: failed === null ? null : `The job was to end with ${failed}.`,
     summary: `done by ${job.spec.runId}`,
-    logs: null,
-    cost_usd: 0,
-    turns: 1,
-    input_tokens: 1,
-    output_tokens: 1,
-    cache_read_tokens: 0,
-    cache_creation_tokens: 0,
-    session_id: null,
-    model: null,
-    resets_at: null,
-    checks: null,
-    branch: null,
-    commit_sha: null,
-    files_changed: [],
-    pull_request_url: null,
     tasks: failed === null ? Array.from({ length: job.fate.children }, () => child) : [],
   };
 }

@@ -7,38 +7,31 @@
  * `--only kill_leader,cut_some` makes only these faults; `--sabotage` takes SQL that breaks a guarantee on
  * purpose, to see that the suite notices.
  */
-import { parseArgs } from "node:util";
+import { longRun, longRunFlags, printVerdict } from "../support/long-run.ts";
 import { FAULT_NAMES } from "./faults.ts";
 import { runSuite } from "./suite.ts";
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    tasks: { type: "string", default: "10000" },
-    faults: { type: "string", default: "500" },
-    only: { type: "string" },
-    sabotage: { type: "string" },
-  },
-});
-console.log(`seed ${values.seed}: ${values.tasks} tasks through ${values.faults} faults`);
-const interrupt = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    process.on("unhandledRejection", () => undefined); // of what is being cut off
-    interrupt.abort();
-  });
+const { tasks, faults, seed, only, sabotage } = longRunFlags({ tasks: 10_000, faults: 500 }, [
+  "seed",
+  "only",
+  "sabotage",
+]);
+const wanted: readonly string[] = only?.split(",") ?? FAULT_NAMES;
+const unknown = wanted.find((name) => !FAULT_NAMES.some((known) => known === name));
+if (unknown !== undefined) {
+  console.error(`--only: there is no fault "${unknown}"; there are ${FAULT_NAMES.join(", ")}`);
+  process.exit(2);
 }
-const begin = performance.now();
-const report = await runSuite({
-  seed: values.seed,
-  tasks: Number(values.tasks),
-  faults: Number(values.faults),
-  calmEvery: 40,
-  only: FAULT_NAMES.filter((name) => values.only?.split(",").includes(name) ?? true),
-  sabotage: values.sabotage,
-  signal: interrupt.signal,
-  say: (line) => console.log(`${String(Math.round((performance.now() - begin) / 1000)).padStart(5)} s  ${line}`),
-});
-console.log(JSON.stringify(report, null, 2));
-console.log(report.violations.length === 0 ? "every invariant held" : `${report.violations.length} violations`);
-process.exitCode = report.violations.length === 0 ? 0 : 1;
+const chosen = seed ?? String(Date.now() % 1_000_000);
+console.log(`seed ${chosen}: ${tasks} tasks through ${faults} faults`);
+printVerdict(
+  await runSuite({
+    seed: chosen,
+    tasks,
+    faults,
+    calmEvery: 40,
+    only: FAULT_NAMES.filter((name) => wanted.includes(name)),
+    sabotage,
+    ...longRun(),
+  }),
+);

@@ -6,30 +6,18 @@
  *
  * A hundred agents with five minutes a task make 29,000 tasks a day.
  */
-import { parseArgs } from "node:util";
+import { longRun, longRunFlags } from "../support/long-run.ts";
 import { liveThroughADay } from "./day.ts";
 import { figuresTable } from "./figures.ts";
 
-const { values } = parseArgs({
-  options: {
-    tasks: { type: "string", default: "30000" },
-    history: { type: "string", default: "100000" },
-    backlog: { type: "string", default: "10000" },
-    snapshot: { type: "string", default: "10000" },
-  },
+const { tasks, history, backlog, snapshot } = longRunFlags({
+  tasks: 30_000,
+  history: 100_000,
+  backlog: 10_000,
+  snapshot: 10_000,
 });
-const interrupt = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => interrupt.abort());
-const begin = performance.now();
-const report = await liveThroughADay({
-  history: Number(values.history),
-  backlog: Number(values.backlog),
-  warmUp: 10_000,
-  tasks: Number(values.tasks),
-  underSnapshot: Number(values.snapshot),
-  signal: interrupt.signal,
-  say: (line) => console.log(`${String(Math.round((performance.now() - begin) / 1000)).padStart(4)} s  ${line}`),
-});
+const day = { tasks, history, backlog, warmUp: 10_000, underSnapshot: snapshot };
+const report = await liveThroughADay({ ...day, ...longRun() });
 console.log(figuresTable(report.start, report.end));
 for (const problem of report.problems) console.error(problem);
 console.log(report.problems.length === 0 ? "everything is as it was" : `${report.problems.length} problems`);

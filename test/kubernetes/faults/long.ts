@@ -6,37 +6,16 @@
  *
  * `--sabotage` takes SQL that breaks a guarantee on purpose, to see that the suite notices.
  */
-import { parseArgs } from "node:util";
+import { longRun, longRunFlags, printVerdict } from "../../support/long-run.ts";
 import { ownClusterProblem } from "../support/shared-cluster.ts";
 import { runSuite } from "./suite.ts";
 
-const { values } = parseArgs({
-  options: {
-    seed: { type: "string", default: String(Date.now() % 1_000_000) },
-    tasks: { type: "string", default: "1000" },
-    sabotage: { type: "string" },
-  },
-});
+const { tasks, seed, sabotage } = longRunFlags({ tasks: 1_000 }, ["seed", "sabotage"]);
 const problem = await ownClusterProblem();
-if (problem !== false) throw new Error(`no control plane can be had to break: ${problem}`);
-console.log(`seed ${values.seed}: ${values.tasks} tasks`);
-const interrupt = new AbortController();
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  process.once(signal, () => {
-    process.on("unhandledRejection", () => undefined); // of what is being cut off
-    interrupt.abort();
-  });
+if (problem !== false) {
+  console.error(`There is no control plane to break: ${problem}`);
+  process.exit(2);
 }
-const begin = performance.now();
-const report = await runSuite({
-  seed: values.seed,
-  tasks: Number(values.tasks),
-  mostPending: 120,
-  faults: "long",
-  sabotage: values.sabotage,
-  signal: interrupt.signal,
-  say: (line) => console.log(`${String(Math.round((performance.now() - begin) / 1000)).padStart(5)} s  ${line}`),
-});
-console.log(JSON.stringify(report, null, 2));
-console.log(report.violations.length === 0 ? "every invariant held" : `${report.violations.length} violations`);
-process.exitCode = report.violations.length === 0 ? 0 : 1;
+const chosen = seed ?? String(Date.now() % 1_000_000);
+console.log(`seed ${chosen}: ${tasks} tasks`);
+printVerdict(await runSuite({ seed: chosen, tasks, mostPending: 120, faults: "long", sabotage, ...longRun() }));
