@@ -1,30 +1,65 @@
 /** `myzel doctor`: checks every prerequisite and says how to mend each. Changes nothing. */
 import type { Command } from "commander";
+import type { Check } from "../check.ts";
+import type { Config } from "../config.ts";
 import { checkClaude } from "./checks/claude.ts";
+import { checkTheCluster } from "./checks/cluster.ts";
 import { checkDatabase } from "./checks/database.ts";
 import { checkMachine } from "./checks/machine.ts";
-import type { Check } from "./checks/check.ts";
 import { EXIT } from "./failure.ts";
 import { say, sayJson } from "./output.ts";
 import { addSettings, configOf } from "./settings.ts";
 import { oneLine } from "./terminal-text.ts";
 
-const SIGNS: Readonly<Record<Check["status"], string>> = { ok: "✓", warning: "!", problem: "✗" };
+const SIGNS: Readonly<Record<Check["status"], string>> = {
+  ok: "✓",
+  warning: "!",
+  problem: "✗",
+  unknown: "?",
+};
+
+interface Options {
+  json?: boolean;
+  cluster?: boolean;
+  tryPod?: boolean;
+}
 
 export function define(command: Command): void {
   command
-    .option("--json", "one object a line: name, status, message, mend")
-    .addHelpText("after", "\nExit code 1 where a ✗ is among the findings.\n\nExample:\n  myzel doctor")
-    .action(async (options: { json?: boolean }) => {
+    .option("--json", "one object a line: name, status (ok, warning, problem, unknown), message, mend")
+    .option("--cluster", "look at the cluster too (default where runs are Jobs)")
+    .option("--try-pod", "start a short pod of each image there: can it be pulled, are network policies enforced")
+    .addHelpText(
+      "after",
+      `
+What cannot be told with this login has a "?" and how to find out. Exit code 1 where a ✗ is among the findings.
+
+Examples:
+  myzel doctor
+  myzel doctor --cluster --try-pod --namespace myzel
+  kubectl --namespace myzel exec deployment/myzel-engine -- myzel doctor --try-pod`,
+    )
+    .action(async (options: Options) => {
       const config = configOf(command);
-      const machine = await checkMachine(config);
-      const { checks, stored } = await checkDatabase(config);
-      const all = [...machine, ...checks, ...(await checkClaude(config, stored))];
+      // Who names a cluster on the command line wants to know of it; the variable is set for other programs too.
+      const named = command.getOptionValue("kubeconfig") !== undefined;
+      const all = await checkAll(config, { ...options, cluster: options.cluster === true || named });
       if (options.json === true) all.forEach(sayJson);
       else say(all.map(lines).join("\n"));
       if (all.some((check) => check.status === "problem")) process.exitCode = EXIT.failed;
     });
   addSettings(command, "all");
+}
+
+async function checkAll(config: Config, { cluster, tryPod }: Options): Promise<Check[]> {
+  const isLauncher = config.launcher === "kubernetes";
+  const machine = await checkMachine(config);
+  const { checks, stored } = await checkDatabase(config);
+  // Runs that are Jobs bring their own Claude Code and take their login from the cluster.
+  const here = isLauncher ? [] : await checkClaude(config, stored);
+  const asked = isLauncher || cluster === true || tryPod === true;
+  const there = asked ? await checkTheCluster(config, stored, { tryPod: tryPod === true }) : [];
+  return [...machine, ...checks, ...here, ...there];
 }
 
 function lines({ name, status, message, mend }: Check): string {

@@ -14,8 +14,11 @@ export interface PhaseEnd {
 /** What a launcher may say of an end by itself. */
 export type InfrastructureCode = Extract<
   FailureCode,
-  "launch_failed" | "image_pull_failed" | "evicted" | "node_lost" | "job_deleted"
+  "launch_failed" | "image_pull_failed" | "pod_refused" | "evicted" | "node_lost" | "job_deleted"
 >;
+
+/** Why a job could not be started. `pod_refused`: trying again will not help. */
+export type LaunchFailureCode = Extract<FailureCode, "launch_failed" | "image_pull_failed" | "pod_refused">;
 
 /** How a job ended, as the launcher saw it. */
 export interface JobEnd {

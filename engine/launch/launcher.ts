@@ -5,7 +5,8 @@
  * its jobs, stops one, removes what is left of one. Every call may be repeated; every call may be made
  * by another engine than the one that made the call before. `launch` never imports `store`.
  */
-import type { Observation } from "../domain/job.ts";
+import type { Phase } from "../../worker-image/contract.ts";
+import type { LaunchFailureCode, Observation } from "../domain/job.ts";
 
 export type { JobEnd, Observation, PhaseEnd } from "../domain/job.ts";
 
@@ -44,6 +45,27 @@ export interface LaunchSpec {
   /** Kubernetes quantities; null: the launcher's default. */
   cpu: string | null;
   memory: string | null;
+  /** The profile's name and what it adds to its pods (Kubernetes), as it is stored; unset or null: nothing. */
+  profile?: string;
+  podTemplate?: unknown;
+}
+
+/** Some lines of a job's log. */
+export interface LogPiece {
+  /** Whole lines, each with its line break; of a job that has ended, the very last one may have none. */
+  text: string;
+  /** Which phase was running when they were read, or said them; null: not known. */
+  phase: Phase | null;
+  /** Behind these lines; null: they are no lines of the log, but the launcher's own on what of it cannot be had. */
+  place: string | null;
+}
+
+export interface LogReading {
+  /** Goes on until the job has ended. */
+  follow: boolean;
+  /** Place of an earlier piece, also of another engine's reading: begins behind it. Unset or null: at the beginning. */
+  after?: string | null | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 export interface Launcher {
@@ -58,16 +80,20 @@ export interface Launcher {
   /**
    * Starts the job and returns once it is sure to go on without the engine. A job of that name that
    * carries the same run id counts as started.
-   * @throws LaunchError (code `launch_failed` or `image_pull_failed`), with a sentence, where there is surely no job;
-   * any other Error where there may be one: the same launch is made again
+   * @throws LaunchError with a code and a sentence, where there is surely no job;
+   * NoPlaceError where a place has to become free first; any other Error where there may be one: both times the
+   * same launch is made again
    */
   launch(spec: LaunchSpec): Promise<{ podName: string | null }>;
 
-  /** All jobs of ours that still exist, ended ones included. */
-  observe(): Promise<Observation[]>;
+  /** All jobs of ours that still exist, ended ones included; or, at the least, those of these runs. */
+  observe(runIds?: ReadonlySet<string>): Promise<Observation[]>;
 
-  /** Calls `wake` soon after a job may have changed. What is missed costs delay only. Returns the way to stop. */
-  watch(wake: () => void): () => Promise<void>;
+  /**
+   * Calls `wake` soon after jobs may have changed, with their runs; without, where that is not known. What is missed
+   * costs delay only. Returns the way to stop.
+   */
+  watch(wake: (runIds?: readonly string[]) => void): () => Promise<void>;
 
   /** Asks a job to end; returns at once. When nothing of it is alive, `observe` says `ended`. Unknown names are no error. */
   stop(jobName: string, reason: string): Promise<void>;
@@ -75,19 +101,27 @@ export interface Launcher {
   /** Removes what is left of an ended job. A job that has not ended is left alone. */
   remove(jobName: string): Promise<void>;
 
-  /** The job's masked log from its beginning, all phases; `follow` goes on until the job has ended. Ends at once for unknown names. */
-  logs(jobName: string, options: { follow: boolean; signal?: AbortSignal }): AsyncIterable<string>;
+  /**
+   * The job's masked log, all phases, each line once. With `follow` a new line comes within seconds, and what breaks on
+   * the way is taken up again where it was. Ends at once for unknown names.
+   */
+  logs(jobName: string, reading: LogReading): AsyncIterable<LogPiece>;
 
   /** Lets go of sockets and watches; jobs go on. */
   close(): Promise<void>;
 }
 
-/** A job that could not be started. Always an infrastructure failure: the engine tries again later. */
+/** A job that could not be started. Its code says whether the engine tries again later. */
 export class LaunchError extends Error {
-  readonly code: "launch_failed" | "image_pull_failed";
-  constructor(code: "launch_failed" | "image_pull_failed", message: string, options?: ErrorOptions) {
+  readonly code: LaunchFailureCode;
+  constructor(code: LaunchFailureCode, message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = "LaunchError";
     this.code = code;
   }
+}
+
+/** There is no place for the job yet, and surely no job: the same launch is made again. The sentence says what is full. */
+export class NoPlaceError extends Error {
+  override readonly name = "NoPlaceError";
 }

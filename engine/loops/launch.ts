@@ -6,10 +6,10 @@
  */
 import { settlementOfLaunchFailure } from "../domain/outcome.ts";
 import { runToken } from "../domain/run-token.ts";
-import { LaunchError } from "../launch/launcher.ts";
+import { LaunchError, NoPlaceError } from "../launch/launcher.ts";
 import type { LaunchSpec } from "../launch/launcher.ts";
 import { StaleEpochError } from "../store/errors.ts";
-import { markLaunched, settleRuns, unlaunchedRuns } from "../store/runs.ts";
+import { markLaunched, noteWaiting, settleRuns, unlaunchedRuns } from "../store/runs.ts";
 import type { UnlaunchedRun } from "../store/runs.ts";
 import type { Leader } from "./leader.ts";
 import type { Tick } from "./loop.ts";
@@ -30,10 +30,14 @@ export interface Launches {
   tick: Tick;
 }
 
-/** @param onLaunched called when a launch has ended, well or not */
-export function launches(leader: Leader, onLaunched: () => void): Launches {
+/** @param onLaunched called when launches have ended, well or not, and are noted */
+export function launches(leader: Leader, onLaunched: (runIds: readonly string[]) => void): Launches {
   const { launching, toLaunch } = leader;
-  const note = launchNotes(leader);
+  const launched = (runIds: readonly string[]): void => {
+    for (const runId of runIds) launching.delete(runId);
+    onLaunched(runIds);
+  };
+  const note = launchNotes(leader, launched);
   let atOnce = 0;
   const startNext = (): void => {
     while (atOnce < MOST_AT_ONCE && !leader.signal.aborted) {
@@ -42,10 +46,11 @@ export function launches(leader: Leader, onLaunched: () => void): Launches {
       toLaunch.delete(next.run_id);
       launching.add(next.run_id);
       atOnce++;
-      void launchOne(leader, next, note).finally(() => {
+      void launchOne(leader, next).then((made) => {
         atOnce--;
         startNext();
-        onLaunched();
+        if (made === null) launched([next.run_id]);
+        else note(next.run_id, made.podName);
       });
     }
   };
@@ -60,17 +65,18 @@ export function launches(leader: Leader, onLaunched: () => void): Launches {
   return { begin, tick };
 }
 
-/** Never rejects: what fails here is settled, or found again by the next look. */
-async function launchOne(leader: Leader, run: UnlaunchedRun, note: LaunchNote): Promise<void> {
+/** Never rejects: what fails here (null) is settled, or found again by the next look. */
+async function launchOne(leader: Leader, run: UnlaunchedRun): Promise<{ podName: string | null } | null> {
   const log = leader.log.child({ task_id: run.task_id, run_id: run.run_id, attempt: run.attempt });
   try {
     const { podName } = await leader.launcher.launch(specOf(leader, run));
     log.info({ addressee: run.addressee, pod_name: podName }, "launched");
-    note(run.run_id, podName);
+    return { podName };
   } catch (error) {
     if (error instanceof LaunchError) await settleFailedLaunch(leader, run, error).catch(logFailure);
+    else if (error instanceof NoPlaceError) await noteNoPlace(leader, run, error).catch(logFailure);
     else logFailure(error);
-    leader.launching.delete(run.run_id);
+    return null;
   }
 
   function logFailure(reason: unknown): void {
@@ -82,7 +88,7 @@ async function launchOne(leader: Leader, run: UnlaunchedRun, note: LaunchNote): 
 type LaunchNote = (runId: string, podName: string | null) => void;
 
 /** Writes launches down, many in one transaction. One that is lost is found by the reconcile loop. */
-function launchNotes(leader: Leader): LaunchNote {
+function launchNotes(leader: Leader, noted: (runIds: readonly string[]) => void): LaunchNote {
   const waiting = new Map<string, string | null>();
   let writing = false;
   const write = async (): Promise<void> => {
@@ -96,7 +102,7 @@ function launchNotes(leader: Leader): LaunchNote {
       } catch (error) {
         if (!(error instanceof StaleEpochError)) leader.log.error({ err: error }, "launches could not be noted");
       }
-      for (const { runId } of runs) leader.launching.delete(runId);
+      noted(runs.map(({ runId }) => runId));
     }
     writing = false;
   };
@@ -106,6 +112,13 @@ function launchNotes(leader: Leader): LaunchNote {
     writing = true;
     setTimeout(() => void write(), NOTE_AFTER_MS);
   };
+}
+
+/** For those who ask why; the next tick tries again. */
+async function noteNoPlace(leader: Leader, run: UnlaunchedRun, { message }: NoPlaceError): Promise<void> {
+  if (message === run.waiting_for) return;
+  leader.log.info({ task_id: run.task_id, run_id: run.run_id, reason: message }, "no place for the run's job yet");
+  await noteWaiting(leader.database, leader.epoch, run.run_id, message);
 }
 
 async function settleFailedLaunch(leader: Leader, run: UnlaunchedRun, error: LaunchError): Promise<void> {
@@ -143,5 +156,7 @@ function specOf(leader: Leader, run: UnlaunchedRun): LaunchSpec {
     image: run.image,
     cpu: run.cpu,
     memory: run.memory,
+    profile: run.profile,
+    podTemplate: run.pod_template,
   };
 }

@@ -1,9 +1,10 @@
 /**
  * Observe and reconcile: compares live runs with the launcher's jobs and brings them together.
  *
- * Woken by the launcher's watch and by NOTIFY; the full look every 30 s heals whatever a watch missed.
- * The plan is domain/reconcile.ts; here it is only carried out.
+ * Looks at what the launcher's watch, the launches and NOTIFY have pointed to, and every 30 s at everything: what a
+ * watch missed costs delay only. The plan is domain/reconcile.ts; here it is only carried out.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { planReconcile } from "../domain/reconcile.ts";
 import type { Action } from "../domain/reconcile.ts";
 import type { Observation } from "../launch/launcher.ts";
@@ -18,62 +19,193 @@ import type { Settleable } from "./settle.ts";
 const FULL_LOOK_MS = 30_000;
 /** What failed is tried again soon. */
 const RETRY_MS = 1_000;
+/**
+ * Between two looks, longer after one at many runs or one that took long: what changes meanwhile goes into one. A
+ * change after a rest is looked at at once.
+ */
+const PACE_MS = 5;
+const PACE_FOR_EACH_MS = 5;
+const LONGEST_PACE_MS = 200;
+/** Most runs that are read, or noted, at a time. */
+const PAGE = 500;
 
 type OtherAction = Exclude<Action<SettleableRun>, Settleable>;
 
+export interface Reconciling {
+  tick: Tick;
+  /** The jobs of these runs may have changed; unset: any job may have. */
+  jobsChanged(runIds?: readonly string[]): void;
+  /** Reports may have come in, or runs are to be stopped. */
+  rowsChanged(): void;
+}
+
 /** @param onSettled called when runs were settled: slots are free */
-export function reconcileTick(leader: Leader, onSettled: () => void): Tick {
-  return async () => {
-    const runs = await liveRuns(leader.database, leader.host); // before observing: see World.runs
-    const observations = await leader.launcher.observe();
-    const actions = planReconcile({
-      runs,
-      observations,
-      launching: leader.launching,
-      host: leader.launcher.host,
-    });
-    const settleables = actions.filter(isSettleable);
-    const failed = await Promise.all([
-      settleAll(leader, settleables).finally(() => settleables.length > 0 && onSettled()),
-      ...actions.filter(isOther).map((action) => carryOut(leader, action)),
-    ]);
-    return failed.includes(true) ? RETRY_MS : FULL_LOOK_MS;
+export function reconciling(leader: Leader, onSettled: () => void): Reconciling {
+  const hints = createHints();
+  let fullLookAt = -Infinity;
+  let restUntil = -Infinity;
+  let paceMs = PACE_MS;
+
+  const look = async (): Promise<readonly string[]> => {
+    const { all, rows, runIds } = hints.take();
+    paceMs = Math.min(PACE_MS + runIds.length * PACE_FOR_EACH_MS, LONGEST_PACE_MS);
+    if (!all && performance.now() < fullLookAt) return await lookAtSome(leader, { rows, runIds, onSettled });
+    const failed = await lookAtAll(leader, onSettled);
+    fullLookAt = performance.now() + FULL_LOOK_MS;
+    return failed;
+  };
+  const tick = async (): Promise<number> => {
+    await rest(restUntil - performance.now(), leader.signal);
+    const begin = performance.now();
+    try {
+      const failed = await look();
+      hints.jobsChanged(failed);
+      if (failed.length > 0) return RETRY_MS;
+      return Math.max(1, fullLookAt - performance.now());
+    } catch (error) {
+      fullLookAt = -Infinity; // what was to be looked at is forgotten
+      throw error;
+    } finally {
+      const now = performance.now();
+      restUntil = now + Math.max(paceMs, Math.min(now - begin, LONGEST_PACE_MS));
+    }
+  };
+  return { tick, jobsChanged: hints.jobsChanged, rowsChanged: hints.rowsChanged };
+}
+
+/** Where to look next. */
+function createHints() {
+  const runIds = new Set<string>();
+  let all = false;
+  let rows = false;
+  return {
+    jobsChanged: (changed?: readonly string[]): void => {
+      if (changed === undefined) all = true;
+      else for (const runId of changed) runIds.add(runId);
+    },
+    rowsChanged: (): void => {
+      rows = true;
+    },
+    take: () => {
+      const taken = { all, rows, runIds: [...runIds] };
+      runIds.clear();
+      all = false;
+      rows = false;
+      return taken;
+    },
   };
 }
 
-/** Returns whether it failed and is to be tried again. @throws StaleEpochError */
-async function carryOut(leader: Leader, action: OtherAction): Promise<boolean> {
+/** Returns the runs with which something failed. @throws StaleEpochError */
+async function lookAtSome(
+  leader: Leader,
+  { rows, runIds, onSettled }: { rows: boolean; runIds: readonly string[]; onSettled: () => void },
+): Promise<string[]> {
+  const failed: string[] = [];
+  const lookAt = async (runs: readonly SettleableRun[], wanted: ReadonlySet<string>): Promise<void> => {
+    const observations = (await leader.launcher.observe(wanted)).filter(({ runId }) => wanted.has(runId));
+    failed.push(...(await bringTogether(leader, { runs, observations, onSettled })));
+  };
+  if (rows) {
+    const told = await liveRuns(leader.database, leader.host, { told: true });
+    if (told.length > 0) await lookAt(told, new Set(told.map(({ id }) => id)));
+  }
+  for (let from = 0; from < runIds.length; from += PAGE) {
+    const ids = runIds.slice(from, from + PAGE);
+    await lookAt(await liveRuns(leader.database, leader.host, { ids }), new Set(ids));
+  }
+  return failed;
+}
+
+/** Also finds jobs without a live run. Returns the runs with which something failed. @throws StaleEpochError */
+async function lookAtAll(leader: Leader, onSettled: () => void): Promise<string[]> {
+  const runs: SettleableRun[] = [];
+  for (let isLast = false; !isLast;) {
+    const page = await liveRuns(leader.database, leader.host, { after: runs.at(-1) ?? null, limit: PAGE });
+    for (const run of page) runs.push(run);
+    isLast = page.length < PAGE;
+  }
+  // Once for all: a launcher that has lost its watch lists everything.
+  const observations = await leader.launcher.observe();
+  return await bringTogether(leader, { runs, observations, onSettled });
+}
+
+interface Look {
+  /** Read before `observations`: see World.runs. */
+  runs: readonly SettleableRun[];
+  observations: readonly Observation[];
+  onSettled: () => void;
+}
+
+/** Returns the runs with which something failed. @throws StaleEpochError */
+async function bringTogether(leader: Leader, { runs, observations, onSettled }: Look): Promise<string[]> {
+  const host = leader.launcher.host;
+  const actions = planReconcile({ runs, observations, launching: leader.launching, host });
+  const settleables = actions.filter(isSettleable);
+  const settled = settleAll(leader, settleables).finally(() => settleables.length > 0 && onSettled());
+  const failed = await Promise.all([
+    settled.then((hasFailed) => (hasFailed ? settleables.map(({ run }) => run.id) : [])),
+    ...groupsOf(actions.filter(isOther)).map((group) => carryOut(leader, group)),
+  ]);
+  return failed.flat();
+}
+
+/** Those that go together are carried out together. */
+function groupsOf(actions: readonly OtherAction[]): OtherAction[][] {
+  const launched = actions.filter(({ kind }) => kind === "mark_launched");
+  const orphans = actions.filter(({ kind }) => kind === "end_orphan");
+  const others = actions.filter(({ kind }) => kind !== "mark_launched" && kind !== "end_orphan");
+  const pages = Array.from({ length: Math.ceil(launched.length / PAGE) }, (_, page) =>
+    launched.slice(page * PAGE, (page + 1) * PAGE),
+  );
+  return [...pages, orphans, ...others.map((action) => [action])].filter((group) => group.length > 0);
+}
+
+/** Returns the runs that are to be tried again. @throws StaleEpochError */
+async function carryOut(leader: Leader, group: readonly OtherAction[]): Promise<string[]> {
   try {
-    await execute(leader, action);
-    return false;
+    await execute(leader, group);
+    return [];
   } catch (error) {
     if (error instanceof StaleEpochError) throw error;
-    if (leader.signal.aborted) return true; // the successor goes on with it
-    const run_id = "run" in action ? action.run.id : action.observation.runId;
-    leader.log.error({ err: error, action: action.kind, run_id }, "reconcile failed");
-    return true;
+    const runIds = group.map((action) => ("run" in action ? action.run.id : action.observation.runId));
+    if (leader.signal.aborted) return runIds; // the successor goes on with it
+    const [run_id] = runIds;
+    leader.log.error({ err: error, action: group[0]?.kind, run_id, runs: runIds.length }, "reconcile failed");
+    return runIds;
   }
 }
 
-async function execute(leader: Leader, action: OtherAction): Promise<void> {
-  switch (action.kind) {
-    case "mark_launched":
-      await markLaunched(leader.database, leader.epoch, [{ runId: action.run.id, podName: action.podName }]);
-      return;
-    case "note_waiting":
-      return await noteWaiting(leader.database, leader.epoch, action.run.id, action.waitingFor);
-    case "stop":
-      return await leader.launcher.stop(action.run.jobName, action.run.stopReason ?? "stopped");
-    case "end_orphan":
-      return await endOrphan(leader, action.observation);
+async function execute(leader: Leader, group: readonly OtherAction[]): Promise<void> {
+  const launched = group.flatMap((one) =>
+    one.kind === "mark_launched" ? [{ runId: one.run.id, podName: one.podName }] : [],
+  );
+  const orphans = group.flatMap((one) => (one.kind === "end_orphan" ? [one.observation] : []));
+  if (launched.length > 0) await markLaunched(leader.database, leader.epoch, launched);
+  if (orphans.length > 0) await endOrphans(leader, orphans);
+  for (const one of group) {
+    if (one.kind === "note_waiting") await noteWaiting(leader.database, leader.epoch, one.run.id, one.waitingFor);
+    if (one.kind === "stop") {
+      await leader.logs.takeBeforeStop(one.run);
+      await leader.launcher.stop(one.run.jobName, one.run.stopReason ?? "stopped");
+    }
   }
 }
 
-/** A job without a live run; the run may have been claimed after the list was read, so the database is asked again. */
-async function endOrphan(leader: Leader, observation: Observation): Promise<void> {
-  if ((await stillLive(leader.database, [observation.runId])).size > 0) return;
-  if (observation.state === "ended") await leader.launcher.remove(observation.jobName);
-  else await leader.launcher.stop(observation.jobName, "no live run");
+/** Jobs without a live run; a run may have been claimed after the list was read, so the database is asked again. */
+async function endOrphans(leader: Leader, orphans: readonly Observation[]): Promise<void> {
+  const ids = orphans.map(({ runId }) => runId);
+  const live = await stillLive(leader.database, ids);
+  await Promise.all(orphans.filter(({ runId }) => !live.has(runId)).map((orphan) => endOrphan(leader, orphan)));
+}
+
+async function endOrphan(leader: Leader, { state, jobName }: Observation): Promise<void> {
+  if (state === "ended") await leader.launcher.remove(jobName);
+  else await leader.launcher.stop(jobName, "no live run");
+}
+
+async function rest(ms: number, signal: AbortSignal): Promise<void> {
+  if (ms > 0) await delay(ms, undefined, { signal }).catch(() => undefined);
 }
 
 function isSettleable(action: Action<SettleableRun>): action is Settleable {

@@ -2,71 +2,76 @@
 import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { startProxy } from "./proxy.ts";
-import type { Proxy } from "./proxy.ts";
-import { through } from "./database-server.ts";
 
-export interface FaultyEngine {
+interface Closing {
+  close(): Promise<unknown>;
+}
+
+export interface FaultyEngine<Proxy extends Closing> {
   readonly index: number;
   readonly proxy: Proxy;
   /** Null while it is down. */
   child: ChildProcess | null;
-  /** The last epoch in which it said that it leads; 0: never in this life. */
+  /** The epoch in which it said that it leads; 0: not in this life. */
   epoch: number;
   /** Stopped by SIGSTOP. */
   paused: boolean;
 }
 
-export interface EngineFleet {
-  readonly engines: readonly FaultyEngine[];
+export interface EngineFleet<Proxy extends Closing> {
+  readonly engines: readonly FaultyEngine<Proxy>[];
   /** The highest epoch that an engine said. */
   newestEpoch(): number;
   /** The engine that last said that it leads, if its process is up. */
-  leader(): FaultyEngine | null;
+  leader(): FaultyEngine<Proxy> | null;
   /** Starts it where it is down. */
-  start(engine: FaultyEngine): void;
+  start(engine: FaultyEngine<Proxy>): void;
   /** Sends a signal that ends it, and waits for its end. */
-  end(engine: FaultyEngine, signal: "SIGKILL" | "SIGTERM"): Promise<void>;
+  end(engine: FaultyEngine<Proxy>, signal: "SIGKILL" | "SIGTERM"): Promise<void>;
   /** Engines that ended by themselves: none may. */
-  readonly crashes: string[];
+  readonly crashes: readonly string[];
   /** Messages of level error, with how often each came. */
-  readonly complaints: Map<string, number>;
+  readonly complaints: ReadonlyMap<string, number>;
   close(): Promise<void>;
+}
+
+export interface FleetOptions<Proxy extends Closing> {
+  count: number;
+  /** Path of a program that calls `runFaultyEngine` (run-engine.ts). */
+  program: string;
+  newProxy(): Promise<Proxy>;
+  /** What the program of this proxy's engine is told. */
+  environmentOf(proxy: Proxy): Record<string, string>;
 }
 
 /** As in bin/myzel. */
 const NODE_FLAGS = ["--max-semi-space-size=2", "--optimize-for-size"];
+const LONGEST_END_MS = 30_000;
 
 /** `count` engines, none started yet. */
-export async function engineFleet(options: {
-  count: number;
-  databaseUrl: string;
-  databasePort: () => number;
-  jobSocket: string;
-}): Promise<EngineFleet> {
-  const engines: FaultyEngine[] = [];
+export async function engineFleet<Proxy extends Closing>(options: FleetOptions<Proxy>): Promise<EngineFleet<Proxy>> {
+  const engines: FaultyEngine<Proxy>[] = [];
   for (let index = 0; index < options.count; index++) {
-    engines.push({ index, proxy: await startProxy(options.databasePort), child: null, epoch: 0, paused: false });
+    engines.push({ index, proxy: await options.newProxy(), child: null, epoch: 0, paused: false });
   }
   const crashes: string[] = [];
   const complaints = new Map<string, number>();
-  const newestEpoch = (): number => Math.max(0, ...engines.map((engine) => engine.epoch));
+  let newestEpoch = 0;
 
-  const start = (engine: FaultyEngine): void => {
+  const start = (engine: FaultyEngine<Proxy>): void => {
     if (engine.child !== null) return;
-    const child = fork(join(import.meta.dirname, "engine-process.ts"), {
-      env: {
-        PATH: process.env["PATH"],
-        FAULT_ENGINE_URL: through(options.databaseUrl, engine.proxy.port),
-        FAULT_JOB_SOCKET: options.jobSocket,
-      },
+    const child = fork(options.program, {
+      env: { PATH: process.env["PATH"], ...options.environmentOf(engine.proxy) },
       execArgv: NODE_FLAGS,
       stdio: ["ignore", "pipe", "pipe", "ipc"],
     });
     engine.child = child;
-    child.on("message", ({ epoch }: { epoch: number }) => (engine.epoch = epoch));
+    engine.epoch = 0;
+    child.on("message", ({ epoch }: { epoch: number }) => {
+      engine.epoch = epoch;
+      newestEpoch = Math.max(newestEpoch, epoch);
+    });
     noteComplaints(child, complaints);
     const said = lastWords(child);
     child.once("exit", (code, signal) => {
@@ -75,22 +80,22 @@ export async function engineFleet(options: {
       crashes.push(`engine ${engine.index} ended by itself (${code ?? signal}): ${said()}`);
     });
   };
-  const end: EngineFleet["end"] = async (engine, signal) => {
+  const end = async (engine: FaultyEngine<Proxy>, signal: "SIGKILL" | "SIGTERM"): Promise<void> => {
     const { child } = engine;
     if (child === null) return;
     engine.child = null; // so that its exit is expected
     engine.paused = false;
     const exited = child.exitCode === null && child.signalCode === null ? once(child, "exit") : Promise.resolve();
-    child.kill("SIGCONT");
     child.kill(signal);
-    const patience = setTimeout(() => child.kill("SIGKILL"), 30_000);
+    child.kill("SIGCONT"); // where it is paused, it dies now
+    const patience = setTimeout(() => child.kill("SIGKILL"), LONGEST_END_MS);
     await exited;
     clearTimeout(patience);
   };
   return {
     engines,
-    newestEpoch,
-    leader: () => engines.find((one) => one.child !== null && one.epoch > 0 && one.epoch === newestEpoch()) ?? null,
+    newestEpoch: () => newestEpoch,
+    leader: () => engines.find((one) => one.child !== null && one.epoch > 0 && one.epoch === newestEpoch) ?? null,
     start,
     end,
     crashes,
@@ -108,7 +113,7 @@ function noteComplaints(child: ChildProcess, complaints: Map<string, number>): v
     try {
       const { level, msg, err } = JSON.parse(line) as { level: number; msg: string; err?: { message?: string } };
       if (level < 50) return;
-      const complaint = `${msg}: ${err?.message ?? ""}`.replaceAll(/[0-9a-f-]{36}/g, "<id>").slice(0, 160);
+      const complaint = `${msg}: ${err?.message ?? ""}`.replaceAll(/[0-9a-f-]{36}(-\d+)?/g, "<id>").slice(0, 160);
       complaints.set(complaint, (complaints.get(complaint) ?? 0) + 1);
     } catch {
       // Not a line of the log.

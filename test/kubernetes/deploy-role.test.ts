@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { loadAll } from "js-yaml";
+import { neededRights, rightText, usefulRights } from "../../engine/launch/kubernetes/doctor/rights.ts";
 import type { Launcher } from "../../engine/launch/launcher.ts";
 import { eventually } from "../support/waiting.ts";
 import { ENGINE_ACCOUNT_FILE, makeEngineAccount } from "./deploy/engine-account.ts";
@@ -26,6 +27,7 @@ interface AuditEvent {
 
 interface Rule {
   resources: string[];
+  resourceNames?: string[];
   verbs: string[];
 }
 
@@ -75,7 +77,13 @@ describe("the engine's Role", { skip: await ownClusterProblem() }, () => {
     }
     const { allowed, refused } = await askedFor(`system:serviceaccount:${namespace}:myzel-engine`);
     assert.deepEqual([...refused], []);
-    assert.deepEqual([...allowed].toSorted(), (await granted()).toSorted());
+    assert.deepEqual([...allowed].toSorted(), (await granted(() => [])).toSorted());
+  });
+
+  test("grants what myzel doctor asks for, of the very objects, and nothing else", async () => {
+    const rights = [...neededRights("myzel"), ...usefulRights("myzel-claude")];
+    const names = ({ resourceNames }: Rule) => resourceNames ?? [];
+    assert.deepEqual(rights.map(rightText).toSorted(), (await granted(names)).toSorted());
   });
 
   async function useEverything(launcher: Launcher, namespace: string): Promise<void> {
@@ -99,6 +107,13 @@ describe("the engine's Role", { skip: await ownClusterProblem() }, () => {
       const seen = (await launcher.observe()).find(({ runId }) => runId === stuck.spec.runId);
       return seen?.end?.infrastructure?.code === "image_pull_failed" || seen === undefined || deleted(stuck.pod);
     });
+
+    const refused = newSpec({ podTemplate: { spec: { priorityClassName: "no-such-class" } } });
+    await launcher.launch(refused);
+    await eventually("a refused run says why", async () => {
+      const seen = (await launcher.observe()).find(({ runId }) => runId === refused.runId);
+      return /no-such-class/.test(seen?.waiting ?? seen?.end?.infrastructure?.error ?? "");
+    });
     await launcher.stop(works.spec.jobName, "end of the test");
     await stopWatching();
   }
@@ -109,13 +124,15 @@ describe("the engine's Role", { skip: await ownClusterProblem() }, () => {
   }
 });
 
-async function readAll(pieces: AsyncIterable<string>): Promise<void> {
+async function readAll(pieces: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of pieces);
 }
 
-/** The Role's verbs, as `verb resource`. */
-async function granted(): Promise<string[]> {
+/** The Role's verbs, as `verb resource`, with the names of objects that `namesOf` shows. */
+async function granted(namesOf: (rule: Rule) => string[]): Promise<string[]> {
   const objects = loadAll(await readFile(ENGINE_ACCOUNT_FILE, "utf8")) as { kind: string; rules?: Rule[] }[];
   const rules = objects.find(({ kind }) => kind === "Role")?.rules ?? [];
-  return rules.flatMap(({ resources, verbs }) => verbs.map((verb) => `${verb} ${resources[0]}`));
+  return rules.flatMap((rule) =>
+    rule.verbs.map((verb) => `${verb} ${[...rule.resources.slice(0, 1), ...namesOf(rule)].join("/")}`),
+  );
 }

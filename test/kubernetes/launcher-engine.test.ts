@@ -144,6 +144,58 @@ describe("an engine whose runs are Jobs", { skip: await kubernetesProblem() }, (
     assert.equal(done.result.error, "There is no such branch.");
   });
 
+  test("a profile's pod template is laid into its pods; one that weakens them fails its tasks for good, by name", async () => {
+    const profile = (name: string, template: object) =>
+      database.pool.query(
+        "insert into profiles (name, role, addressee_pattern, pod_template) values ($1, 'red', $1, $2)",
+        [name, template],
+      );
+    await profile("gpu", { metadata: { labels: { team: "vision" } }, spec: { tolerations: [{ key: "gpu" }] } });
+    await profile("root", { spec: { hostNetwork: true } });
+    let seen: V1Pod | undefined;
+    lives["gpu"] = []; // it never begins
+    const live = await insert("gpu");
+    await eventually("its pod is there", async () => {
+      const { items } = await clients.core.listNamespacedPod({
+        namespace: namespace.name,
+        labelSelector: "team=vision",
+      });
+      return (seen = items[0]);
+    });
+    assert.equal(seen?.metadata?.labels?.["myzel.dev/task"], live);
+    assert.ok(seen?.spec?.tolerations?.some(({ key }) => key === "gpu"));
+    await database.pool.query("select stop($1, 'not needed')", [live]);
+
+    const { result } = await completed(await insert("root"));
+    assert.equal(result.code, "pod_refused");
+    assert.equal(result.attempt, 1);
+    assert.match(result.error, /^The pod_template of the profile "root" cannot be used: spec.hostNetwork is refused: /);
+  });
+
+  for (const [what, resource] of [
+    ["pods", "limits.memory"],
+    ["Jobs", "count/jobs.batch"],
+  ] as const) {
+    test(`while a quota of ${what} is full why says so, and the task goes on when there is room`, async () => {
+      const quota = { namespace: namespace.name, name: "small" };
+      const body = { metadata: { name: "small" }, spec: { hard: { [resource]: "0" } } };
+      await clients.core.createNamespacedResourceQuota({ namespace: namespace.name, body });
+      await eventually("the quota is in force", async () => {
+        return (await clients.core.readNamespacedResourceQuota(quota)).status?.used !== undefined;
+      });
+      const id = await insert(`patient with ${what}`);
+      const why = async () =>
+        (await database.pool.query("select * from why_not_running($1)", [id])).rows[0]?.explanation;
+      // The engine looks at everything every 30 s.
+      await eventually("why says it", async () => /exceeded quota: small/.test(await why()), 60_000);
+      await clients.core.deleteNamespacedResourceQuota(quota);
+      // Only a poll finds a launch that has to be made again.
+      await database.pool.query("select pg_notify('myzel', '')");
+      await eventually("it is completed", async () => (await task(id)).status === "completed", 90_000);
+      assert.deepEqual([(await task(id)).result.success, (await task(id)).result.attempt], [true, 1]);
+    });
+  }
+
   test("myzel logs reads the log of a live run through the API, and stopping its task ends its pod", async () => {
     const id = await insert("hangs/agent");
     await eventually("the agent runs", async () => (await task(id)).worker_pod);

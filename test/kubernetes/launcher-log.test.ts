@@ -51,7 +51,7 @@ describe("the log of a run", { skip: await ownClusterProblem() }, () => {
     const heard: string[] = [];
     const ended = (async () => {
       const options = signal === undefined ? { follow: true } : { follow: true, signal };
-      for await (const chunk of launcher.logs(spec.jobName, options)) heard.push(chunk);
+      for await (const { text } of launcher.logs(spec.jobName, options)) heard.push(text);
     })();
     const hears = (text: string) => eventually(`hears "${text}"`, () => heard.join("").includes(text));
     return { heard, ended, hears };
@@ -105,7 +105,7 @@ describe("the log of a run", { skip: await ownClusterProblem() }, () => {
     kubelet.say("agent", "thinking");
     const read = async (): Promise<string> => {
       let text = "";
-      for await (const chunk of launcher.logs(spec.jobName, { follow: false })) text += chunk;
+      for await (const piece of launcher.logs(spec.jobName, { follow: false })) text += piece.text;
       return text;
     };
     assert.equal(await read(), "cloned\nthinking\n");

@@ -1,7 +1,7 @@
 /** The Kubernetes launcher on a real API server: what it makes, what it leaves alone, what it takes away. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import type { Launcher } from "../../engine/launch/launcher.ts";
+import type { Launcher, LogPiece } from "../../engine/launch/launcher.ts";
 import { LaunchError } from "../../engine/launch/launcher.ts";
 import { eventually } from "../support/waiting.ts";
 import { launchBound, newSpec, observationOf, openLauncher, waitForEnd, waitUntilGone } from "./launcher-support.ts";
@@ -118,7 +118,7 @@ describe("the Kubernetes launcher", { skip: await kubernetesProblem() }, () => {
     await assert.rejects(
       launcher.launch(newSpec({ memory: "lots" })),
       (error: unknown) =>
-        error instanceof LaunchError && error.code === "launch_failed" && /lots|quantit/i.test(error.message),
+        error instanceof LaunchError && error.code === "pod_refused" && /lots|quantit/i.test(error.message),
     );
     const astray = await openLauncher({ ...where, namespace: "no-such-namespace" });
     await assert.rejects(astray.launch(newSpec()), LaunchError);
@@ -204,8 +204,8 @@ describe("the Kubernetes launcher", { skip: await kubernetesProblem() }, () => {
   });
 });
 
-async function readAll(log: AsyncIterable<string>): Promise<string[]> {
+async function readAll(log: AsyncIterable<LogPiece>): Promise<string[]> {
   const chunks: string[] = [];
-  for await (const chunk of log) chunks.push(chunk);
+  for await (const { text } of log) chunks.push(text);
   return chunks;
 }

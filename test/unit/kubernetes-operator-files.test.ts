@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, it } from "node:test";
 import { gitSecretOf, parseGitSecrets } from "../../engine/launch/kubernetes/git-secrets.ts";
-import { parsePodTemplate, readPodTemplate } from "../../engine/launch/kubernetes/pod-template.ts";
+import { layOver, parsePodTemplate, readPodTemplate } from "../../engine/launch/kubernetes/pod-template.ts";
 
 describe("the operator's pod template", () => {
   const refused: [string, unknown, RegExp][] = [
@@ -41,6 +41,59 @@ describe("the operator's pod template", () => {
     assert.throws(template({ "myzel.dev/run": "x" }), /belongs to the launcher/);
     assert.throws(template({ "app.kubernetes.io/managed-by": "x" }), /belongs to the launcher/);
     assert.throws(template({ "batch.kubernetes.io/job-name": "x" }), /belongs to the launcher/);
+  });
+
+  it("may not take a container's confinement away by an annotation", () => {
+    const template = (key: string) => () => parsePodTemplate({ metadata: { annotations: { [key]: "unconfined" } } });
+    assert.throws(
+      template("container.apparmor.security.beta.kubernetes.io/agent"),
+      /agent: is refused: it would weaken/,
+    );
+    assert.throws(template("seccomp.security.alpha.kubernetes.io/pod"), /pod: is refused: it would weaken/);
+  });
+
+  it("one laid over another: keys and names merge, tolerations add up, anything else replaces", () => {
+    const lower = parsePodTemplate({
+      metadata: { labels: { a: "1", b: "1" } },
+      spec: {
+        nodeSelector: { pool: "agents", zone: "a" },
+        tolerations: [{ key: "agents" }],
+        imagePullSecrets: [{ name: "registry" }],
+        runtimeClassName: "gvisor",
+        volumes: [{ name: "cache", emptyDir: {} }],
+        volumeMounts: [{ phase: "agent", name: "cache", mountPath: "/cache" }],
+        env: [{ phase: "agent", name: "HTTPS_PROXY", value: "http://one" }],
+      },
+    });
+    const upper = parsePodTemplate({
+      metadata: { labels: { b: "2" }, annotations: { c: "3" } },
+      spec: {
+        nodeSelector: { pool: "large" },
+        tolerations: [{ key: "large" }],
+        priorityClassName: "high",
+        volumes: [{ name: "cache", persistentVolumeClaim: { claimName: "npm" } }],
+        volumeMounts: [{ phase: "checkout", name: "cache", mountPath: "/cache" }],
+        env: [{ phase: "agent", name: "HTTPS_PROXY", value: "http://two" }],
+      },
+    });
+    assert.deepEqual(layOver(lower, upper), {
+      metadata: { labels: { a: "1", b: "2" }, annotations: { c: "3" } },
+      spec: {
+        nodeSelector: { pool: "large", zone: "a" },
+        tolerations: [{ key: "agents" }, { key: "large" }],
+        imagePullSecrets: [{ name: "registry" }],
+        runtimeClassName: "gvisor",
+        priorityClassName: "high",
+        volumes: [{ name: "cache", persistentVolumeClaim: { claimName: "npm" } }],
+        volumeMounts: [
+          { phase: "agent", name: "cache", mountPath: "/cache" },
+          { phase: "checkout", name: "cache", mountPath: "/cache" },
+        ],
+        env: [{ phase: "agent", name: "HTTPS_PROXY", value: "http://two" }],
+      },
+    });
+    assert.deepEqual(layOver({}, {}).spec, {});
+    assert.deepEqual(layOver({}, upper).spec?.tolerations, [{ key: "large" }]);
   });
 
   it("names all mistakes at once", () => {

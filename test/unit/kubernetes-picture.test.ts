@@ -5,12 +5,17 @@ import { seenJob, seenPod } from "../../engine/launch/kubernetes/seen.ts";
 import { job, SPEC } from "./kubernetes-support.ts";
 
 const picture = () => {
-  let changes = 0;
+  const changed: (string | null)[] = [];
   const objects = createSeenObjects<ReturnType<typeof job>>(
     ({ name }) => name,
-    () => (changes += 1),
+    (runId) => changed.push(runId),
   );
-  return { objects, changes: () => changes, versions: () => [...objects.all()].map(({ version }) => version) };
+  return {
+    objects,
+    changed,
+    changes: () => changed.length,
+    versions: () => [...objects.all()].map(({ version }) => version),
+  };
 };
 
 describe("the picture of objects", () => {
@@ -52,6 +57,27 @@ describe("the picture of objects", () => {
       objects.ofJob(SPEC.jobName).map(({ uid }) => uid),
       ["kept", "new"],
     );
+  });
+
+  it("says which run has changed, and of a list that anything has", () => {
+    const { objects, changed } = picture();
+    objects.changed(job({ uid: "a", runId: "one", version: 1 }));
+    objects.changed(job({ uid: "b", runId: "two", version: 2 }));
+    objects.removed(job({ uid: "a", runId: "one", version: 3 }));
+    objects.listed([job({ uid: "b", runId: "two", version: 2 })], 3);
+    objects.listed([], 4);
+    assert.deepEqual(changed, ["one", "two", "one", null]);
+  });
+
+  it("finds what belongs to a run, in its newest version", () => {
+    const { objects } = picture();
+    objects.changed(job({ uid: "a", runId: "one", version: 1, suspended: true }));
+    objects.changed(job({ uid: "b", runId: "two", version: 2 }));
+    objects.changed(job({ uid: "a", runId: "one", version: 3 }));
+    const found = objects.ofRun("one").map(({ uid, version }) => [uid, version]);
+    assert.deepEqual([found, objects.ofRun("three")], [[["a", 3]], []]);
+    objects.removed(job({ uid: "a", runId: "one", version: 4 }));
+    assert.deepEqual(objects.ofRun("one"), []);
   });
 
   it("an object whose labels were taken off and put back is there again with the next list", () => {

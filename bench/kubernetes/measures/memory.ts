@@ -15,6 +15,8 @@ import type { Stage } from "../stage.ts";
 /** Longer than the 30 s between two full looks (engine/loops/reconcile.ts). */
 const REST_MS = 35_000;
 const LOOK_EVERY_MS = 500;
+/** To the standard error, for what is interrupted is not lost then. */
+const SAY_EVERY_MS = 15_000;
 
 export interface Memory {
   wanted: number;
@@ -63,8 +65,13 @@ async function withLive(stage: Stage, engine: EngineProcess, wanted: number, pat
   await stage.insertTasks(wanted - before);
   let createdAfterMs: number | null = null;
   let live = 0;
+  let saidAt = begin;
   while (live < wanted && performance.now() - begin < patienceMs) {
     await delay(LOOK_EVERY_MS);
+    if (performance.now() - saidAt > SAY_EVERY_MS) {
+      saidAt = performance.now();
+      console.error(`${live} of ${wanted} live, ${engine.launched} created, ${await residentMb(engine.pid)} MB`);
+    }
     if (engine.launched >= wanted) createdAfterMs ??= performance.now() - begin;
     live = await seenRunning(stage);
   }

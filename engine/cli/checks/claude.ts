@@ -4,11 +4,11 @@ import type { Config } from "../../config.ts";
 import { resolveCredential } from "../../launch/process/claude-credential.ts";
 import { findClaude, TESTED_CLAUDE_VERSIONS } from "../../launch/process/claude-cli.ts";
 import type { CredentialRow } from "../../store/credentials.ts";
-import { ok, problem, warning } from "./check.ts";
-import type { Check } from "./check.ts";
+import { ok, problem, warning } from "../../check.ts";
+import type { Check } from "../../check.ts";
 
 /** What migrating inserts; judged where no database can be asked. */
-const DEFAULT_CREDENTIAL: CredentialRow = {
+export const DEFAULT_CREDENTIAL: CredentialRow = {
   name: "default",
   env_var: null,
   file_path: null,
@@ -54,17 +54,19 @@ async function checkProgram(): Promise<Check> {
 /** A live engine has judged it with its own environment; else it is judged with this one. */
 function checkCredential(config: Config, row: CredentialRow, engineIsLive: boolean): Check {
   const name = `credential ${row.name}`;
-  if (row.blocked_until !== null && row.blocked_until > new Date()) {
-    return warning(
-      name,
-      `blocked until ${row.blocked_until.toISOString()}: ${row.blocked_reason ?? "usage limit"}`,
-      null,
-    );
-  }
+  const blocked = blockedCheck(row);
+  if (blocked !== null) return blocked;
   const places = { dataDir: config.dataDir, claudeToken: config.claudeToken, environment: process.env };
   const resolved = resolveCredential(row, places);
   const sentence = engineIsLive ? row.problem : "problem" in resolved ? resolved.problem : null;
   return sentence === null ? ok(name, "present") : problem(name, sentence, null);
+}
+
+/** Null: nothing holds up runs with it. */
+export function blockedCheck({ name, blocked_until, blocked_reason }: CredentialRow): Check | null {
+  if (blocked_until === null || blocked_until <= new Date()) return null;
+  const until = blocked_until.toISOString();
+  return warning(`credential ${name}`, `blocked until ${until}: ${blocked_reason ?? "usage limit"}`, null);
 }
 
 function checkManagedSettings(): Check {

@@ -9,15 +9,23 @@ import type { CredentialRow } from "../../store/credentials.ts";
 import { engineState, serverVersion } from "../../store/engine-state.ts";
 import type { EngineState } from "../../store/engine-state.ts";
 import { asking } from "../../store/connection.ts";
+import { profiles, type ProfileRow } from "../../store/profiles.ts";
 import { SchemaError } from "../../store/schema-error.ts";
 import { checkSchema } from "../../store/schema-state.ts";
-import { ok, problem, warning } from "./check.ts";
-import type { Check } from "./check.ts";
+import { ok, problem, warning } from "../../check.ts";
+import type { Check } from "../../check.ts";
+
+/** What other checks take from the database. */
+export interface Stored {
+  rows: CredentialRow[];
+  profiles: ProfileRow[];
+  engineIsLive: boolean;
+}
 
 export interface DatabaseFindings {
   checks: Check[];
   /** Null where the database cannot be asked. */
-  stored: { rows: CredentialRow[]; engineIsLive: boolean } | null;
+  stored: Stored | null;
 }
 
 export async function checkDatabase(config: Config): Promise<DatabaseFindings> {
@@ -53,7 +61,12 @@ async function ask(config: Config, database: Database): Promise<DatabaseFindings
   if (schema.status !== "ok") return { checks, stored: null };
   const state = await engineState(database);
   checks.push(checkEngine(state));
-  return { checks, stored: { rows: await credentials(database), engineIsLive: state.is_live } };
+  const stored = {
+    rows: await credentials(database),
+    profiles: await profiles(database),
+    engineIsLive: state.is_live,
+  };
+  return { checks, stored };
 }
 
 async function checkItsSchema(config: Config, database: Database): Promise<Check> {

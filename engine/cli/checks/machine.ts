@@ -8,8 +8,8 @@ import { LaunchError } from "../../launch/launcher.ts";
 import { uidRange } from "../../launch/process/run-uids.ts";
 import { findProgram } from "../find-program.ts";
 import { systemProblem } from "../supported-system.ts";
-import { ok, problem, warning } from "./check.ts";
-import type { Check } from "./check.ts";
+import { ok, problem, warning } from "../../check.ts";
+import type { Check } from "../../check.ts";
 
 const MEBIBYTE = 2 ** 20;
 /** An agent's clone and its dependencies easily take as much. */
@@ -20,11 +20,11 @@ export async function checkMachine(config: Config): Promise<Check[]> {
   return [
     checkSystem(),
     ok("node", `Node.js ${process.versions.node} (${process.execPath})`),
-    await checkGit(),
+    await checkGit(config),
     checkPsql(),
     checkLauncher(config),
     checkDataDirectory(config.dataDir),
-    checkSpace(config.dataDir),
+    checkSpace(config),
     checkIsolation(config),
   ];
 }
@@ -35,11 +35,12 @@ function checkSystem(): Check {
   return ok("system", `${process.platform} ${process.arch}`);
 }
 
-async function checkGit(): Promise<Check> {
+async function checkGit({ launcher }: Config): Promise<Check> {
   try {
     const { stdout } = await promisify(execFile)("git", ["--version"], { timeout: 10_000 });
     return ok("git", stdout.trim());
   } catch {
+    if (launcher === "kubernetes") return ok("git", "none here; runs bring their own");
     return problem("git", "git is missing: repositories cannot be cloned", "apt install git");
   }
 }
@@ -60,6 +61,8 @@ function checkDataDirectory(path: string): Check {
   if (stat === undefined) return ok("data directory", `${path} is made at the first start`);
   if (!stat.isDirectory())
     return problem("data directory", `${path} is no directory`, "set MYZEL_DATA_DIR to another place");
+  // A volume of its pod, which belongs to the group.
+  if (process.env["KUBERNETES_SERVICE_HOST"] !== undefined) return ok("data directory", path);
   if (stat.uid !== process.getuid?.()) {
     return problem(
       "data directory",
@@ -73,12 +76,13 @@ function checkDataDirectory(path: string): Check {
   return ok("data directory", path);
 }
 
-function checkSpace(path: string): Check {
+function checkSpace({ dataDir: path, launcher }: Config): Check {
   const { bavail, bsize } = statfsSync(nearestDirectory(path));
   const free = bavail * bsize;
   const message = `${Math.floor(free / MEBIBYTE)} MiB free in ${path}`;
   if (free < NO_SPACE) return problem("disk", message, "make room, or set MYZEL_DATA_DIR to another place");
-  if (free < LITTLE_SPACE) return warning("disk", message, "make room: every run clones its repository there");
+  if (free < LITTLE_SPACE && launcher === "process")
+    return warning("disk", message, "make room: every run clones its repository there");
   return ok("disk", message);
 }
 
@@ -89,6 +93,7 @@ function nearestDirectory(path: string): string {
 
 function checkIsolation(config: Config): Check {
   const name = "isolation";
+  if (config.launcher === "kubernetes") return ok(name, "each run is a pod of its own, without privileges");
   if (process.getuid?.() !== 0) {
     return warning(
       name,

@@ -40,7 +40,7 @@ export function isBusy({ status }: ApiError): boolean {
 }
 
 /** The error of an answer; its body is the API's Status object, where it is one. */
-export function errorOfAnswer(status: number, headers: Record<string, string>, body: string): ApiError {
+export function errorOfAnswer(status: number, headers: Readonly<Record<string, unknown>>, body: string): ApiError {
   const seconds = Number(headers["retry-after"] ?? NaN);
   const retryAfterMs = Number.isFinite(seconds) ? Math.max(0, seconds * 1000) : null;
   try {

@@ -35,10 +35,16 @@ export async function secretProblem(api: Api, { name, key }: SecretKey, log: Log
     return `The Secret ${name} in the namespace ${api.namespace} has no key "${key}": add it.`;
   } catch (error) {
     if (isStatus(error, 404)) {
-      return `There is no Secret ${name} in the namespace ${api.namespace}: make a token with \`claude setup-token\`, then \`kubectl -n ${api.namespace} create secret generic ${name} --from-literal=${key}=TOKEN\`.`;
+      return missingClaudeSecret(api.namespace, { name, key });
     }
     if (!isStatus(error, 403)) throw error;
     log.debug({ secret: name }, "the engine may not look whether a Secret is there");
     return null;
   }
+}
+
+/** The token comes by a pipe, so that it is on no command line. */
+export function missingClaudeSecret(namespace: string, { name, key }: SecretKey): string {
+  const make = `read -rs TOKEN && printf %s "$TOKEN" | kubectl --namespace ${namespace} create secret generic ${name} --from-file=${key}=/dev/stdin`;
+  return `There is no Secret ${name} in the namespace ${namespace}: \`claude setup-token\` makes a token; paste it into \`${make}\`.`;
 }

@@ -24,7 +24,9 @@ export async function stopRun(api: Api, { job, pods }: SeenRun): Promise<void> {
 
 /** For a run that has ended. A pod on a node that is silent for good is forgotten, for nobody else will do it. */
 export async function removeRun(api: Api, { job, pods }: SeenRun): Promise<void> {
-  if (job !== null) await remove(api, jobPath(api, job.name), job, { propagationPolicy: "Background" });
+  if (job !== null && job.deletedAt === null) {
+    await remove(api, jobPath(api, job.name), job, { propagationPolicy: "Background" });
+  }
   for (const pod of pods) {
     const isFinal = pod.phase === "Succeeded" || pod.phase === "Failed";
     if (job !== null && isFinal) continue;
@@ -34,7 +36,8 @@ export async function removeRun(api: Api, { job, pods }: SeenRun): Promise<void>
 
 /**
  * Ends a run that will never begin. Its Job stays, with the reason, until it has been settled: the pod alone
- * is deleted, which the Job controller counts as the Job's failure.
+ * is deleted, which the Job controller counts as the Job's failure. A Job without a pod fails by a deadline that has
+ * passed: from then on its controller makes none.
  */
 export async function giveUpRun(api: Api, { job, pods }: SeenRun, why: GivenUp): Promise<void> {
   if (job !== null && job.givenUp === null) {
@@ -43,7 +46,10 @@ export async function giveUpRun(api: Api, { job, pods }: SeenRun, why: GivenUp):
         method: "PATCH",
         path: jobPath(api, job.name),
         contentType: "application/merge-patch+json",
-        body: { metadata: { uid: job.uid, annotations: { [ANNOTATIONS.givenUp]: JSON.stringify(why) } } },
+        body: {
+          metadata: { uid: job.uid, annotations: { [ANNOTATIONS.givenUp]: JSON.stringify(why) } },
+          ...(pods.length === 0 ? { spec: { activeDeadlineSeconds: 1 } } : {}),
+        },
       }),
     );
   }

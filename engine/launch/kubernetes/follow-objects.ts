@@ -10,6 +10,7 @@ import type { Api } from "./api.ts";
 import { ApiError, isStatus } from "./api-error.ts";
 import { linesOf } from "./lines.ts";
 import { listObjects, type ObjectKind } from "./list-objects.ts";
+import { parseObjects } from "./parse-objects.ts";
 import type { SeenObject } from "./seen.ts";
 
 export interface ObjectReader<Seen extends SeenObject> {
@@ -156,7 +157,7 @@ async function* watchFrom<Seen extends SeenObject>(follower: Follower<Seen>, ver
     for await (const line of linesOf(pieces)) {
       heard();
       silence.broken();
-      const { type, object } = JSON.parse(line) as WatchEvent;
+      const { type, object } = parseObjects(line) as WatchEvent;
       if (type === "ERROR") throw errorOfEvent(object as StatusJson);
       if (type !== "BOOKMARK") tell(follower, type, object);
       yield Number((object as { metadata: { resourceVersion: string } }).metadata.resourceVersion);

@@ -4,39 +4,37 @@
  * Holds no state that the cluster does not hold: any engine sees and steers the jobs of any other. What it
  * keeps in memory is a picture of them, which a watch paints and a list repaints.
  */
-import type { Launcher, LaunchSpec, Observation } from "../launcher.ts";
-import { LaunchError } from "../launcher.ts";
+import type { Launcher, Observation } from "../launcher.ts";
 import { openApi, type Api } from "./api.ts";
 import { createGate } from "./create-gate.ts";
 import { claudeSecretOf, secretProblem } from "./credential.ts";
 import { giveUpRun, removeRun, stopRun } from "./end-run.ts";
-import { gitSecretOf, readGitSecrets, type GitSecretRule } from "./git-secrets.ts";
 import type { KubernetesLauncherSettings } from "./launcher-settings.ts";
 import { launchRun } from "./launch-run.ts";
 import { jobManifest } from "./manifest.ts";
-import { observeRun, type SeenRun } from "./observe-run.ts";
+import { observeRun, shouldHavePod, type SeenRun } from "./observe-run.ts";
 import { halvesOf } from "./phase-containers.ts";
 import { createPodSecret } from "./pod-secret.ts";
-import { readPodTemplate, type PodTemplate } from "./pod-template.ts";
 import { readRunLog } from "./read-log.ts";
+import { createPodRefusals, type PodRefusals } from "./refused-pod.ts";
 import { createRunPicture, type RunPicture } from "./run-picture.ts";
+import { planRun, readOperatorFiles } from "./run-plan.ts";
 
 export type { KubernetesLauncherSettings } from "./launcher-settings.ts";
 
-/** What the operator wrote in files, read once. */
-interface OperatorFiles {
-  template: PodTemplate;
-  gitSecrets: GitSecretRule[];
-}
+/** The engine follows many logs at a time. */
+const LOG_POLL_MS = 2_000;
 
 /** @throws ApiError where no cluster is configured; PodTemplateError or Error where a file of the settings is wrong */
 export async function createKubernetesLauncher(settings: KubernetesLauncherSettings): Promise<Launcher> {
   const { instance, log } = settings;
-  const files = readFiles(settings);
+  const files = readOperatorFiles(settings);
   const api = await openApi(settings);
   const gate = createGate(settings.createsAtOnce);
   const picture = createRunPicture({ api, instance, log });
   const podSecret = createPodSecret(api, settings);
+  const refusals = createPodRefusals(api);
+  const podless = createPodless();
 
   return {
     name: "kubernetes",
@@ -46,13 +44,24 @@ export async function createKubernetesLauncher(settings: KubernetesLauncherSetti
       return "problem" in secret ? secret.problem : await secretProblem(api, secret, log);
     },
     launch: async (spec) => {
-      const job = jobManifest(planOf(spec, settings, files));
+      const job = jobManifest(planRun(spec, settings, files));
       await podSecret.ensure(halvesOf(spec.token).shared);
       picture.made(await launchRun(api, job, { gate, log }));
       return { podName: null };
     },
-    observe: () => observe(api, picture, settings),
-    watch: (wake) => picture.watch(wake),
+    observe: async (runIds) => {
+      const seen = await observe({ api, picture, refusals }, settings, runIds);
+      podless.note(seen, runIds);
+      return seen.map(({ observation }) => observation);
+    },
+    watch: (wake) => {
+      const stopAsking = podless.wakeFor(wake);
+      const stopWatching = picture.watch(wake);
+      return async () => {
+        stopAsking();
+        await stopWatching();
+      };
+    },
     stop: async (jobName) => {
       const run = await picture.run(jobName);
       if (run !== null) await stopRun(api, run);
@@ -62,7 +71,7 @@ export async function createKubernetesLauncher(settings: KubernetesLauncherSetti
       if (run !== null && observeRun(run, Date.now(), settings).observation.state === "ended")
         await removeRun(api, run);
     },
-    logs: (jobName, { follow, signal }) => readRunLog({ api, look: () => picture.run(jobName), follow, signal }),
+    logs: (jobName, reading) => readRunLog({ api, look: () => picture.run(jobName), pollMs: LOG_POLL_MS, ...reading }),
     close: async () => {
       await picture.close();
       await api.close();
@@ -70,33 +79,31 @@ export async function createKubernetesLauncher(settings: KubernetesLauncherSetti
   };
 }
 
-function readFiles({ podTemplateFile, gitSecretsFile }: KubernetesLauncherSettings): OperatorFiles {
-  return {
-    template: podTemplateFile === undefined ? {} : readPodTemplate(podTemplateFile),
-    gitSecrets: gitSecretsFile === undefined ? [] : readGitSecrets(gitSecretsFile),
-  };
+interface Seen {
+  run: SeenRun;
+  observation: Observation;
 }
 
-/** @throws LaunchError where the credential is of another launcher's kind */
-function planOf(spec: LaunchSpec, settings: KubernetesLauncherSettings, { template, gitSecrets }: OperatorFiles) {
-  const claudeSecret = claudeSecretOf(spec.credential, settings.claudeSecret);
-  if ("problem" in claudeSecret) throw new LaunchError("launch_failed", claudeSecret.problem);
-  return { spec, settings, template, gitSecret: gitSecretOf(spec.repoUrl, gitSecrets), claudeSecret };
-}
-
-/** What is seen of every run; those that will never begin are given up on the way. @throws ApiError */
-async function observe(api: Api, picture: RunPicture, settings: KubernetesLauncherSettings): Promise<Observation[]> {
+/** What is seen of every run, or of these; those that will never begin are given up on the way. @throws ApiError */
+async function observe(
+  { api, picture, refusals }: { api: Api; picture: RunPicture; refusals: PodRefusals },
+  settings: KubernetesLauncherSettings,
+  only: ReadonlySet<string> | undefined,
+): Promise<Seen[]> {
   const now = Date.now();
-  const observations: Observation[] = [];
+  const all: Seen[] = [];
   const hopeless: Promise<void>[] = [];
-  for (const run of (await picture.runs()).values()) {
-    const seen = observeRun(run, now, settings);
+  const runs = [...(await picture.runs(only)).values()];
+  const late = runs.flatMap((run) => (run.job !== null && shouldHavePod(run, now) ? [run.job] : []));
+  const refused = await refusals.of(late, now);
+  for (const run of runs) {
+    const seen = observeRun(run, now, settings, refused.get(run.job?.uid ?? "") ?? null);
     picture.noteAlive(run.runId, seen.observation.state !== "ended");
-    observations.push(seen.observation);
+    all.push({ run, observation: seen.observation });
     if (seen.hopeless !== null) hopeless.push(giveUp(run, seen.hopeless));
   }
   await Promise.all(hopeless);
-  return observations;
+  return all;
 
   async function giveUp(run: SeenRun, why: NonNullable<ReturnType<typeof observeRun>["hopeless"]>): Promise<void> {
     const log = settings.log.child({ run_id: run.runId, code: why.code, reason: why.error });
@@ -107,4 +114,31 @@ async function observe(api: Api, picture: RunPicture, settings: KubernetesLaunch
       log.error({ err: error }, "a run that cannot begin could not be given up");
     }
   }
+}
+
+/** Nothing tells the watch why a new Job has no pod: such a run is looked at again so often, and after a while no more. */
+const PODLESS_EVERY_MS = 5_000;
+const PODLESS_FOR_MS = 60_000;
+
+/** Runs whose Job is young and has no pod. */
+function createPodless() {
+  const runIds = new Set<string>();
+  return {
+    /** @param asked what was looked for; unset: everything */
+    note: (seen: readonly Seen[], asked: ReadonlySet<string> = runIds): void => {
+      for (const runId of [...asked]) runIds.delete(runId);
+      const youngest = Date.now() - PODLESS_FOR_MS;
+      for (const { run, observation } of seen) {
+        const isYoung = run.job !== null && run.job.createdAt > youngest;
+        if (isYoung && run.pods.length === 0 && observation.state !== "ended") runIds.add(run.runId);
+      }
+    },
+    /** Returns the way to stop. */
+    wakeFor: (wake: (runIds: readonly string[]) => void): (() => void) => {
+      const timer = setInterval(() => {
+        if (runIds.size > 0) wake([...runIds]);
+      }, PODLESS_EVERY_MS);
+      return () => clearInterval(timer);
+    },
+  };
 }

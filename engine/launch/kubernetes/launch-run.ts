@@ -7,7 +7,7 @@
  */
 import type { V1Job } from "@kubernetes/client-node";
 import type { Logger } from "pino";
-import { LaunchError } from "../launcher.ts";
+import { LaunchError, NoPlaceError } from "../launcher.ts";
 import type { Api } from "./api.ts";
 import { ApiError, isBusy, isStatus } from "./api-error.ts";
 import type { CreateGate } from "./create-gate.ts";
@@ -28,7 +28,7 @@ const PATIENCE: PatienceOptions = { limitMs: 5_000, busyLimitMs: 60_000 };
 /** A server that does not say how long it wants to be left alone. */
 const DEFAULT_PAUSE_MS = 1_000;
 
-/** @throws LaunchError with a sentence where there is no Job; ApiError where that is not known, or the server is too busy */
+/** @throws LaunchError with a sentence where there is no Job; NoPlaceError where a quota is full; ApiError where that is not known, or the server is too busy */
 export async function launchRun(api: Api, job: V1Job, options: LaunchOptions): Promise<SeenJob> {
   const { gate, log, patience = PATIENCE } = options;
   const name = job.metadata?.name ?? "";
@@ -39,10 +39,16 @@ export async function launchRun(api: Api, job: V1Job, options: LaunchOptions): P
   throw new LaunchError("launch_failed", `There is a Job ${name} in ${api.namespace} that is not ours: delete it.`);
 }
 
+/** What the API server says where a quota counts Jobs. */
+const QUOTA = /exceeded quota: .*/s;
+
 async function createOrFind(api: Api, job: V1Job, name: string): Promise<JobJson> {
   try {
     return (await api.request({ method: "POST", path: jobsPath(api), body: job })) as JobJson;
   } catch (error) {
+    const quota = isStatus(error, 403) ? QUOTA.exec(error.message)?.[0] : undefined;
+    if (quota !== undefined)
+      throw new NoPlaceError(`The cluster does not take its Job yet: ${quota}.`, { cause: error });
     if (!isStatus(error, 409)) throw error;
     return await find(api, name);
   }
@@ -55,7 +61,9 @@ async function findAfterAll(api: Api, name: string, refusal: unknown): Promise<J
     return await find(api, name);
   } catch (error) {
     if (!isStatus(error, 404)) throw refusal;
-    throw new LaunchError("launch_failed", sentenceOf(refusal, name), { cause: refusal });
+    // What is not valid today is not valid tomorrow.
+    const code = refusal.status === 400 || refusal.status === 422 ? "pod_refused" : "launch_failed";
+    throw new LaunchError(code, sentenceOf(refusal, name), { cause: refusal });
   }
 }
 
@@ -81,6 +89,7 @@ function sentenceOf({ status, message }: ApiError, name: string): string {
       return `The API server refuses the Job ${name}: ${message}`;
     case 404:
       return `The Job ${name} has no place to be made in: ${message}`;
+    case 400:
     case 422:
       return `The Job ${name} is not valid, look at the profile and the pod template: ${message}`;
     default:

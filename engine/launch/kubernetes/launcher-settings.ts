@@ -28,6 +28,8 @@ export interface KubernetesLauncherSettings {
   podDatabaseUrl: string;
   modelBaseUrl?: string | undefined;
   cloneDepth?: number | undefined;
+  /** Of a merge, for the checks of its pull request; default: the phase's own. */
+  checksWaitSeconds?: number | undefined;
   log: Logger;
 }
 

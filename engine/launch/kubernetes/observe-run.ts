@@ -8,7 +8,7 @@
 import { jobEnd, type JobEnd, type Observation } from "../../domain/job.ts";
 import { endOfPod, givenUpAs } from "./pod-end.ts";
 import type { SeenJob, SeenPod } from "./seen.ts";
-import { problemOf, type GivenUp } from "./stuck-pod.ts";
+import { problemOf, type GivenUp, type PodProblem } from "./stuck-pod.ts";
 
 /** Everything that is seen of a run; at least one of both. */
 export interface SeenRun {
@@ -31,19 +31,34 @@ export interface Patience {
 /** For clocks that differ and a kubelet that is late. */
 const SILENT_NODE_MS = 120_000;
 
-/** Within so long every Job has a pod, unless somebody refuses it. */
+/** Within so long a Job has a pod, unless somebody refuses it. */
+const SOON_MS = 3_000;
+
+/** Within so long even busy controllers give a Job its pod. */
 const NO_POD_MS = 30_000;
 
 /** How long a Job that is being deleted is given to show a pod that we have not seen yet. */
 const DELETED_JOB_MS = 10_000;
 
-export function observeRun(run: SeenRun, now: number, patience: Patience): ObservedRun {
+/** Whether to ask why the run has no pod: its Job should have one by now. */
+export function shouldHavePod({ job, pods }: SeenRun, now: number): boolean {
+  if (job === null || pods.length > 0 || job.suspended) return false;
+  return job.finished === null && job.deletedAt === null && now - job.createdAt > SOON_MS;
+}
+
+/** @param refusal why its Job has no pod, where somebody has said so */
+export function observeRun(
+  run: SeenRun,
+  now: number,
+  patience: Patience,
+  refusal: PodProblem | null = null,
+): ObservedRun {
   const pods = run.pods.toSorted((a, b) => a.createdAt - b.createdAt || a.version - b.version);
   const alive = pods.find((pod) => !isOver(pod, now));
   if (alive !== undefined) return observeLivePod(run, alive, now, patience);
   const last = pods.at(-1);
   if (last !== undefined) return ended(run, last.name, endOfPod(last, run.job, isSilent(last, now)));
-  return observeJobWithoutPods(run, now);
+  return observeJobWithoutPods(run, now, { patience, refusal });
 }
 
 /** Whether nothing of the pod can be working any more. */
@@ -65,8 +80,6 @@ function observeLivePod(run: SeenRun, pod: SeenPod, now: number, patience: Patie
   const running = pod.containers.findLast(({ state }) => state === "running");
   const begun = running ?? pod.containers.findLast(({ state }) => state === "terminated");
   const problem = problemOf(pod);
-  const isHopeless =
-    problem?.givenUp !== undefined && pod.deletedAt === null && now - problem.sinceMs > patience.stuckAfterMs;
   return {
     observation: {
       ...known(run, pod.name),
@@ -75,23 +88,34 @@ function observeLivePod(run: SeenRun, pod: SeenPod, now: number, patience: Patie
       ...(problem === null ? {} : { waiting: problem.sentence }),
       end: null,
     },
-    hopeless: isHopeless ? (problem?.givenUp ?? null) : null,
+    hopeless: pod.deletedAt === null ? hopelessness(problem, now, patience) : null,
   };
 }
 
-function observeJobWithoutPods(run: SeenRun, now: number): ObservedRun {
+/** Why to give the run up now; null: it may still begin. */
+function hopelessness(problem: PodProblem | null, now: number, { stuckAfterMs }: Patience): GivenUp | null {
+  if (problem?.givenUp === undefined || now - problem.sinceMs <= stuckAfterMs) return null;
+  return problem.givenUp;
+}
+
+function observeJobWithoutPods(
+  run: SeenRun,
+  now: number,
+  { patience, refusal }: { patience: Patience; refusal: PodProblem | null },
+): ObservedRun {
   const { job } = run;
-  const givenUp = givenUpAs(job);
   if (job?.finished?.as === "Failed") {
-    const cause: Partial<JobEnd> = givenUp === null ? { gone: "deleted" } : { infrastructure: givenUp };
+    const givenUp = givenUpAs(job);
+    // Whoever gives up a run without a pod ends its Job by a deadline.
+    if (givenUp !== null) return ended(run, null, jobEnd({ infrastructure: givenUp }));
     const late = job.finished.reason === "DeadlineExceeded";
-    return ended(run, null, jobEnd(late ? { deadlineExceeded: true } : cause));
+    return ended(run, null, jobEnd(late ? { deadlineExceeded: true } : { gone: "deleted" }));
   }
   if (job?.finished?.as === "Complete") return ended(run, null, jobEnd({}));
   if (job === null || (job.deletedAt !== null && now - job.deletedAt > DELETED_JOB_MS)) {
     return ended(run, null, jobEnd({ gone: "deleted" }));
   }
-  const waiting = waitOfJob(job, now);
+  const waiting = waitOfJob(job, now, refusal);
   return {
     observation: {
       ...known(run, null),
@@ -100,14 +124,15 @@ function observeJobWithoutPods(run: SeenRun, now: number): ObservedRun {
       ...(waiting === null ? {} : { waiting }),
       end: null,
     },
-    hopeless: null,
+    hopeless: job.suspended || job.deletedAt !== null ? null : hopelessness(refusal, now, patience),
   };
 }
 
-function waitOfJob({ name, suspended, createdAt }: SeenJob, now: number): string | null {
+function waitOfJob({ name, suspended, createdAt }: SeenJob, now: number, refusal: PodProblem | null): string | null {
   if (suspended) return "Its Job is suspended: resume it, or let the queue it is in admit it.";
+  if (refusal !== null) return refusal.sentence;
   if (now - createdAt < NO_POD_MS) return null;
-  return `Its Job has no pod: a quota or a rule of the namespace refuses it (kubectl describe job ${name} says which).`;
+  return `Its Job has no pod yet: the cluster's controllers are late, or refuse it (kubectl describe job ${name} says which).`;
 }
 
 function ended(run: SeenRun, podName: string | null, end: JobEnd): ObservedRun {

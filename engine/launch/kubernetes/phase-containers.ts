@@ -102,11 +102,15 @@ function databaseVariables({ spec, settings }: RunPlan): V1EnvVar[] {
 }
 
 function gitVariables({ gitSecret, settings }: RunPlan): V1EnvVar[] {
-  const depth = settings.cloneDepth === undefined ? {} : { MYZEL_CLONE_DEPTH: String(settings.cloneDepth) };
-  if (gitSecret === null) return plain(depth);
-  if (gitSecret.kind === "ssh") return plain({ ...depth, GIT_SSH_COMMAND: SSH });
+  const { cloneDepth, checksWaitSeconds } = settings;
+  const given = {
+    ...(cloneDepth === undefined ? {} : { MYZEL_CLONE_DEPTH: String(cloneDepth) }),
+    ...(checksWaitSeconds === undefined ? {} : { MYZEL_CHECKS_WAIT_SECONDS: String(checksWaitSeconds) }),
+  };
+  if (gitSecret === null) return plain(given);
+  if (gitSecret.kind === "ssh") return plain({ ...given, GIT_SSH_COMMAND: SSH });
   return [
-    ...plain(depth),
+    ...plain(given),
     secretVariable("MYZEL_GIT_USERNAME", gitSecret.name, "username", "optional"),
     secretVariable("MYZEL_GIT_PASSWORD", gitSecret.name, "password"),
   ];
@@ -135,12 +139,12 @@ function resourcesOf({ spec, settings }: RunPlan): V1ResourceRequirements {
   return {
     limits: { cpu, memory, "ephemeral-storage": settings.disk },
     // An agent mostly waits for its model. Memory is asked for in full: a node that lends it twice kills agents.
-    requests: { cpu: quarterOf(cpu), memory, "ephemeral-storage": "100Mi" },
+    requests: { cpu: requestedCpu(cpu), memory, "ephemeral-storage": "100Mi" },
   };
 }
 
 /** A quarter of a cpu quantity; one that is written in an unusual way is asked for in full. */
-function quarterOf(cpu: string): string {
+export function requestedCpu(cpu: string): string {
   const match = /^(\d+(?:\.\d+)?)(m?)$/.exec(cpu);
   if (match?.[1] === undefined) return cpu;
   const millis = Number(match[1]) * (match[2] === "m" ? 1 : 1000);

@@ -1,5 +1,6 @@
 /**
- * What an operator may add to every pod: a YAML file in the shape of a pod template, checked here.
+ * What an operator may add to pods: a YAML file in the shape of a pod template for those of all runs, and the
+ * column `profiles.pod_template` in the same shape for those of one profile, laid over it. Checked here.
  *
  * Labels and annotations also go onto the Job, so that a Kueue queue name works. What would weaken a
  * pod's security, or change what its phases are, is refused by name with a sentence. Unknown fields are
@@ -23,7 +24,7 @@ import { RESERVED_KEYS, RESERVED_PREFIXES } from "./labels.ts";
 import { parseYaml } from "./yaml.ts";
 import { OWN_PATHS, OWN_VOLUMES, SYSTEM_PATHS } from "./pod-layout.ts";
 
-/** The file is none that could be used. The message names every mistake. */
+/** It is no template that could be used. The message names every mistake. */
 class PodTemplateError extends Error {
   override readonly name = "PodTemplateError";
 }
@@ -68,6 +69,15 @@ const labels = texts.superRefine((given, context) => {
   }
 });
 
+/** Where older clusters take a container's confinement from. */
+const CONFINEMENT = /^(container\.apparmor\.security|(container\.)?seccomp\.security)\./;
+
+const annotations = labels.superRefine((given, context) => {
+  for (const key of Object.keys(given)) {
+    if (CONFINEMENT.test(key)) context.addIssue({ code: "custom", path: [key], message: `is refused: ${PRIVILEGE}` });
+  }
+});
+
 const volume = z.looseObject({ name: z.string().min(1) }).superRefine((given, context) => {
   const { name, ...source } = given;
   const [kind, ...others] = Object.keys(source);
@@ -99,7 +109,7 @@ const variable = z.strictObject({
 });
 
 const schema = z.strictObject({
-  metadata: z.strictObject({ labels: labels.optional(), annotations: labels.optional() }).optional(),
+  metadata: z.strictObject({ labels: labels.optional(), annotations: annotations.optional() }).optional(),
   spec: z
     .strictObject({
       nodeSelector: texts.optional(),
@@ -137,9 +147,50 @@ export function parsePodTemplate(document: unknown): PodTemplate {
   throw new PodTemplateError(parsed.error.issues.flatMap(sentencesOf).join("; "));
 }
 
+/**
+ * One template laid over another. Maps are merged by their keys, lists of things with a name by that (mounts by
+ * phase and path, variables by phase and name); tolerations add up; anything else of the upper one replaces. Pure.
+ */
+export function layOver(lower: PodTemplate, upper: PodTemplate): PodTemplate {
+  const { metadata: below, spec: under = {} } = lower;
+  const { metadata: above, spec: over = {} } = upper;
+  const spec: PodTemplate["spec"] = {
+    ...under,
+    ...over,
+    nodeSelector: both(under.nodeSelector, over.nodeSelector),
+    tolerations:
+      under.tolerations === undefined ? over.tolerations : [...under.tolerations, ...(over.tolerations ?? [])],
+    imagePullSecrets: byKey(under.imagePullSecrets, over.imagePullSecrets, ({ name }) => name),
+    volumes: byKey(under.volumes, over.volumes, ({ name }) => name),
+    volumeMounts: byKey(under.volumeMounts, over.volumeMounts, ({ phase, mountPath }) => `${phase} ${mountPath}`),
+    env: byKey(under.env, over.env, ({ phase, name }) => `${phase} ${name}`),
+  };
+  return {
+    metadata: {
+      labels: both(below?.labels, above?.labels),
+      annotations: both(below?.annotations, above?.annotations),
+    },
+    // What neither has is not there: a Job shows no field that nobody set.
+    spec: Object.fromEntries(Object.entries(spec).filter(([, value]) => value !== undefined)),
+  };
+}
+
+function both<Value>(lower?: Record<string, Value>, upper?: Record<string, Value>): Record<string, Value> | undefined {
+  return lower === undefined && upper === undefined ? undefined : { ...lower, ...upper };
+}
+
+function byKey<One>(
+  lower: One[] | undefined,
+  upper: One[] | undefined,
+  keyOf: (one: One) => string,
+): One[] | undefined {
+  if (lower === undefined || upper === undefined) return upper ?? lower;
+  return [...new Map([...lower, ...upper].map((one) => [keyOf(one), one])).values()];
+}
+
 function sentencesOf(issue: z.core.$ZodIssue): string[] {
   const place = issue.path.join(".");
-  if (issue.code !== "unrecognized_keys") return [`${place || "the file"}: ${issue.message}`];
+  if (issue.code !== "unrecognized_keys") return [`${place || "the template"}: ${issue.message}`];
   return issue.keys.map((key) => {
     const why = place === "spec" ? REFUSED[key] : undefined;
     return `${[place, key].filter(Boolean).join(".")} is refused: ${why ?? "a template has no such field"}`;

@@ -1,6 +1,10 @@
 /** What goes wrong with the cluster, or is done to it by somebody with kubectl. */
 import type { V1Job } from "@kubernetes/client-node";
-import { lasting, unlessAway, type Fault, type Victims } from "./victims.ts";
+import type { Farewell } from "./played-machine.ts";
+import { lasting, unlessAway, within, type Fault, type Victims } from "./victims.ts";
+
+/** The pod garbage collector looks every 20 s, and waits another 40 s for a node that was deleted. */
+const PODS_GONE_MS = 90_000;
 
 export const CLUSTER_FAULTS = {
   stop_api_server: async (victims) => await apiServerAway(victims, victims.random.between(1_000, 4_000)),
@@ -13,6 +17,8 @@ export const CLUSTER_FAULTS = {
 
 export const LONG_CLUSTER_FAULTS = {
   stop_api_server_for_a_minute: async (victims) => await apiServerAway(victims, 60_000),
+  lose_a_node_and_delete_it: async (victims) => await loseNode(victims, "deleted"),
+  lose_a_node_and_vouch_for_it: async (victims) => await loseNode(victims, "out of service"),
 } satisfies Record<string, Fault>;
 
 async function apiServerAway(victims: Victims, ms: number): Promise<string> {
@@ -47,6 +53,20 @@ async function controllersAway(victims: Victims): Promise<string> {
   await lasting(victims, victims.random.between(500, 3_000));
   await victims.cluster.startControllerManager();
   return "back";
+}
+
+/** The machine that runs everything is gone; its pods stay as they were until somebody helps. */
+async function loseNode(victims: Victims, farewell: Farewell): Promise<string | null> {
+  const { clients, namespace, machine } = victims;
+  const lost = await machine.lose(farewell);
+  const onIt = async (): Promise<number> => {
+    const { items } = await clients.core.listNamespacedPod({ namespace, fieldSelector: `spec.nodeName=${lost}` });
+    return items.length;
+  };
+  const left = await unlessAway(onIt);
+  if (left === null || left === 0) return null;
+  const gone = await within(victims, PODS_GONE_MS, async () => ((await onIt()) === 0 ? true : null));
+  return gone === null ? "pods were still there" : `${left > 1 ? "several pods" : "one pod"} on it`;
 }
 
 async function deleteAllJobs(victims: Victims): Promise<string | null> {

@@ -1,6 +1,7 @@
 /** What goes wrong with engines, and between them and the API server. */
 import { LABELS } from "../../../engine/launch/kubernetes/labels.ts";
-import type { FaultyEngine } from "./engine-fleet.ts";
+import type { FaultyEngine } from "../../fault/engine-fleet.ts";
+import type { ApiProxy } from "../launcher-proxy.ts";
 import { lasting, unlessAway, within, type Fault, type Victims } from "./victims.ts";
 
 /** How long a moment is waited for that is there only while something is being launched. */
@@ -110,11 +111,11 @@ async function withoutNote(victims: Victims, which: "a Job" | "no Job"): Promise
 }
 
 /** Waits for one while a successor is on its way. */
-async function leaderOf(victims: Victims): Promise<FaultyEngine | null> {
+async function leaderOf(victims: Victims): Promise<FaultyEngine<ApiProxy> | null> {
   return await within(victims, TAKEOVER_MS, async () => victims.fleet.leader());
 }
 
-async function killAndRestart(victims: Victims, engines: readonly FaultyEngine[]): Promise<void> {
+async function killAndRestart(victims: Victims, engines: readonly FaultyEngine<ApiProxy>[]): Promise<void> {
   await Promise.all(engines.map((engine) => victims.fleet.end(engine, "SIGKILL")));
   await lasting(victims, victims.random.between(0, 1_500));
   for (const engine of engines) victims.fleet.start(engine);

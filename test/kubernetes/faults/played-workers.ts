@@ -24,6 +24,8 @@ export interface PlayedWorkers extends Required<Pick<AutoKubeletOptions, "plan" 
   readonly clients: Clients;
   /** One for each pod whose program began. */
   readonly records: readonly JobRecord[];
+  /** The programs that are still at work end here and now, and nobody tells the API server. */
+  machineDied(): void;
   /** When every run is over: tries every token once more, and notes where a report was taken. */
   reportLate(): Promise<void>;
   close(): Promise<void>;
@@ -79,6 +81,9 @@ export function playedWorkers({ clients, namespace, podUrl, seed }: WorkersOptio
     },
     plan: (pod) => podFate(seed, jobNameOf(pod)).steps,
     act: async (pod, moment) => await act(world, pod, { moment, fate: podFate(seed, jobNameOf(pod)) }),
+    machineDied: () => {
+      for (const { record } of workers.values()) record.deadAt ??= Date.now();
+    },
     reportLate: async () => {
       for (const [podName, worker] of workers) {
         worker.record.lateReportTaken = await writeReport(world, podName, worker);

@@ -1,15 +1,16 @@
 /** Everything that a run of the suite breaks, watches and speaks to, and how it ends. */
+import { join } from "node:path";
 import pg from "pg";
+import { engineFleet } from "../../fault/engine-fleet.ts";
 import { filings, type Filings } from "../../fault/filing.ts";
 import { handEdits, type HandEdits } from "../../fault/hand-edits.ts";
 import { seededRandom, type Random } from "../../fault/random.ts";
 import { testDatabase } from "../../support/postgres.ts";
-import { startAutoKubelet } from "../support/auto-kubelet.ts";
+import { startApiProxy } from "../launcher-proxy.ts";
 import { clientsFor } from "../support/clients.ts";
 import { startCluster } from "../support/cluster.ts";
 import { freshNamespace } from "../support/fresh-namespace.ts";
-import { playedNode } from "../support/played-node.ts";
-import { engineFleet } from "./engine-fleet.ts";
+import { playedMachine } from "./played-machine.ts";
 import { playedWorkers, type PlayedWorkers } from "./played-workers.ts";
 import type { Victims } from "./victims.ts";
 
@@ -22,8 +23,6 @@ export interface Stage extends Omit<Victims, "healing"> {
 }
 
 const ENGINES = 2;
-/** A deleted pod takes so long to end. */
-const ENDS_AFTER_MS = 100;
 
 /** A control plane without a watch cache (what etcd has forgotten is gone), a database, a kubelet and two engines. */
 export async function makeStage(seed: string): Promise<Stage> {
@@ -55,26 +54,27 @@ async function makeParts(seed: string, closers: (() => unknown)[]): Promise<Omit
   closers.push(() => cluster.stop());
   const clients = clientsFor(cluster.kubeconfig);
   const { name: namespace } = await freshNamespace(clients, "faults");
-  const node = await playedNode(clients);
-  closers.push(() => node.remove().catch(() => undefined)); // its heartbeat ends in any case
   const secret = { metadata: { name: "myzel-claude" }, stringData: { token: "sk-ant-oat01-test" } };
   await clients.core.createNamespacedSecret({ namespace, body: secret });
 
   const workers = playedWorkers({ clients, namespace, podUrl: database.url("pod"), seed });
   closers.push(() => workers.close());
-  const { plan, act } = workers;
-  const kubelet = startAutoKubelet(workers.clients, { namespace, node, plan, act, endsAfterMs: ENDS_AFTER_MS });
-  closers.push(() => kubelet.stop());
+  const machine = await playedMachine({ clients, namespace, workers });
+  closers.push(() => machine.remove());
+  closers.push(() => machine.stop());
   const people = new pg.Pool({ connectionString: database.url("operator"), max: 6 });
   closers.push(() => people.end());
 
   const fleet = await engineFleet({
     count: ENGINES,
-    kubeconfig: cluster.kubeconfig,
-    directory: cluster.directory,
-    namespace,
-    engineUrl: database.url("engine"),
-    podUrl: database.url("pod"),
+    program: join(import.meta.dirname, "engine-process.ts"),
+    newProxy: () => startApiProxy(cluster.kubeconfig, cluster.directory),
+    environmentOf: ({ kubeconfig }) => ({
+      FAULT_ENGINE_URL: database.url("engine"),
+      FAULT_POD_URL: database.url("pod"),
+      FAULT_KUBECONFIG: kubeconfig,
+      FAULT_NAMESPACE: namespace,
+    }),
   });
   closers.push(() => fleet.close());
   for (const engine of fleet.engines) fleet.start(engine);
@@ -87,6 +87,7 @@ async function makeParts(seed: string, closers: (() => unknown)[]): Promise<Omit
     admin: database.pool,
     fleet,
     random: seededRandom(`${seed} pace`),
+    machine,
     workers,
     filing,
     edits: handEdits(people, filing.filed, seededRandom(`${seed} edits`)),

@@ -1,10 +1,12 @@
 /** What faults are done to, and what their files share. */
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
+import type { EngineFleet } from "../../fault/engine-fleet.ts";
 import type { Random } from "../../fault/random.ts";
+import type { ApiProxy } from "../launcher-proxy.ts";
 import type { Clients } from "../support/clients.ts";
 import type { TestCluster } from "../support/cluster.ts";
-import type { EngineFleet } from "./engine-fleet.ts";
+import type { PlayedMachine } from "./played-machine.ts";
 
 export interface Victims {
   readonly cluster: TestCluster;
@@ -12,7 +14,8 @@ export interface Victims {
   readonly clients: Clients;
   readonly namespace: string;
   readonly admin: pg.Pool;
-  readonly fleet: EngineFleet;
+  readonly fleet: EngineFleet<ApiProxy>;
+  readonly machine: PlayedMachine;
   readonly random: Random;
   /** Aborted when faults are to end early. */
   readonly healing: AbortSignal;
