@@ -17,11 +17,14 @@ import type { Launcher } from "./launch/launcher.ts";
 import { beatTick } from "./loops/beat.ts";
 import { credentialsTick } from "./loops/credentials.ts";
 import { dispatchTick } from "./loops/dispatch.ts";
+import { FOLLOW_DEFAULTS, followLogsTick } from "./loops/follow-logs.ts";
+import type { FollowOptions } from "./loops/follow-logs.ts";
 import { launches } from "./loops/launch.ts";
 import type { Leader } from "./loops/leader.ts";
 import { startLoop } from "./loops/loop.ts";
 import type { Loop, Tick } from "./loops/loop.ts";
-import { reconcileTick } from "./loops/reconcile.ts";
+import { reconciling } from "./loops/reconcile.ts";
+import { createRunLogs } from "./loops/run-logs.ts";
 import { openDatabase, openSession } from "./store/connection.ts";
 import { DatabaseUnreachableError } from "./store/errors.ts";
 import { engineApplicationName, listen, stepDown, tryToLead } from "./store/leadership.ts";
@@ -35,6 +38,8 @@ export interface EngineOptions extends KeepLimits {
   log: Logger;
   pollIntervalMs: number;
   maxLiveRuns: number;
+  /** Whose logs are followed; `runs` 0: nobody's. */
+  follow?: Partial<FollowOptions>;
   /** What run tokens are made with; the same for all engines of a database. */
   runKey: Buffer;
   /** Ends the engine. */
@@ -133,13 +138,15 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
     pollIntervalMs: options.pollIntervalMs,
     launching: new Set(),
     toLaunch: new Map(),
+    logs: createRunLogs({ database, epoch, launcher: options.launcher, log }),
   };
-  const loops = startLoops(leader, stop, {
+  const { loops, jobsChanged } = startLoops(leader, stop, {
     leadLost: (reason) => lost.abort(reason),
     beat: () => options.health?.step(),
+    follow: { ...FOLLOW_DEFAULTS, ...options.follow },
   });
   const wakeAll = () => Object.values(loops).forEach((loop) => loop.wake());
-  const stopWatching = options.launcher.watch(loops.reconcile.wake);
+  const stopWatching = options.launcher.watch(jobsChanged);
   let stopRecurring: (() => Promise<void>) | undefined;
   try {
     await listen(session, wakeAll);
@@ -150,6 +157,7 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
   } finally {
     lost.abort(lost.signal.reason);
     await Promise.all([stopWatching(), stopRecurring?.(), ...Object.values(loops).map((loop) => loop.ended)]);
+    await leader.logs.close();
     if (options.signal.aborted) await stepDown(database, epoch).catch(() => undefined);
     await database.close().catch(() => undefined);
     log.info("no longer leading; runs go on");
@@ -157,23 +165,35 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
 }
 
 /** INSERT → dispatch → launch → observe and settle; each wakes the next. */
-function startLoops(leader: Leader, signal: AbortSignal, on: { leadLost: (reason: Error) => void; beat: () => void }) {
+function startLoops(
+  leader: Leader,
+  signal: AbortSignal,
+  on: { leadLost: (reason: Error) => void; beat: () => void; follow: FollowOptions },
+) {
   const start = (name: string, tick: Tick): Loop =>
     startLoop({ name, tick, log: leader.log, signal, onLeadLost: on.leadLost });
-  const reconcile = start(
-    "reconcile",
-    reconcileTick(leader, () => dispatch.wake()),
-  );
-  const { begin, tick } = launches(leader, () => reconcile.wake());
+  const looking = reconciling(leader, () => dispatch.wake());
+  const reconcile = start("reconcile", looking.tick);
+  const jobsChanged = (runIds?: readonly string[]): void => {
+    looking.jobsChanged(runIds);
+    reconcile.wake();
+  };
+  const rowsChanged = (): void => {
+    looking.rowsChanged();
+    reconcile.wake();
+  };
+  const { begin, tick } = launches(leader, jobsChanged);
   const launch = start("launch", tick);
   const dispatch = start("dispatch", dispatchTick(leader, begin));
-  return {
+  const loops = {
     dispatch,
     launch,
-    reconcile,
+    reconcile: { ...reconcile, wake: rowsChanged },
     credentials: start("credentials", credentialsTick(leader)),
     beat: start("beat", beatTick(leader, { monotonicMs: () => performance.now(), onBeat: on.beat })),
+    ...(on.follow.runs > 0 ? { followLogs: start("follow-logs", followLogsTick(leader, on.follow)) } : {}),
   };
+  return { loops, jobsChanged };
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

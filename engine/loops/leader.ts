@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { Launcher } from "../launch/launcher.ts";
 import type { Database } from "../store/connection.ts";
 import type { UnlaunchedRun } from "../store/runs.ts";
+import type { RunLogs } from "./run-logs.ts";
 
 export interface Leader {
   readonly epoch: number;
@@ -21,4 +22,6 @@ export interface Leader {
   readonly launching: Set<string>;
   /** Runs that wait for their turn to be launched, by id, oldest first. */
   readonly toLaunch: Map<string, UnlaunchedRun>;
+  /** The logs of runs, as far as this engine keeps them. */
+  readonly logs: RunLogs;
 }

@@ -2,22 +2,19 @@
  * Settle: writes what became of ended jobs back into their tasks, many in one transaction, then removes
  * the jobs.
  *
- * Evidence first: where publish stored no transcript, the job's log is kept before anything is removed.
+ * Evidence first: where publish stored no transcript, what is left of the job's log is kept before anything is removed.
  * Every step may be repeated; a repeated settle changes nothing.
  */
 import { jobEnd } from "../domain/job.ts";
-import { settlementOf, settlementOfUnlaunchedStop } from "../domain/outcome.ts";
-import type { Settlement } from "../domain/outcome.ts";
+import { settlementOf, settlementOfUnlaunchedStop, waitCode } from "../domain/outcome.ts";
+import type { Past, Settlement } from "../domain/outcome.ts";
 import type { JobEnd, Observation } from "../launch/launcher.ts";
+import { pastOfRuns } from "../store/past.ts";
 import { settleRuns, storedReports } from "../store/runs.ts";
 import type { SettleableRun } from "../store/runs.ts";
-import { keepLog } from "../store/transcripts.ts";
 import { StaleEpochError } from "../store/errors.ts";
 import type { Report } from "../../worker-image/contract.ts";
 import type { Leader } from "./leader.ts";
-
-/** The end of a job's log that is kept where there is no transcript. */
-const KEPT_LOG_CHARS = 1024 * 1024;
 
 /** Most runs that are settled in one transaction. */
 const BATCH = 64;
@@ -65,12 +62,18 @@ export async function settleAll(leader: Leader, settleables: readonly Settleable
 
 async function settleBatch(leader: Leader, settleables: readonly Settleable[]): Promise<void> {
   for (const { kind, run } of settleables) if (kind === "settle_unlaunched") leader.toLaunch.delete(run.id);
-  await Promise.all(settleables.map((settleable) => keepEvidence(leader, settleable)));
+  const tails = new Map<string, string | null>();
+  await Promise.all(settleables.map(async (one) => tails.set(one.run.id, await keepEvidence(leader, one))));
   // Asked once more, now that the jobs have ended: a report may have come after the run was read.
   const unreported = settleables.filter(({ run }) => run.report === null).map(({ run }) => run.id);
   const reports = await storedReports(leader.database, unreported);
+  const pasts = await askPasts(leader, settleables, reports);
   const ready = settleables
-    .map((settleable) => decide(settleable, reports.get(settleable.run.id) ?? null))
+    .map((settleable) => {
+      const { id } = settleable.run;
+      const found = { report: reports.get(id) ?? null, past: pasts.get(id), logTail: tails.get(id) ?? null };
+      return decide(settleable, found);
+    })
     // what goes back to pending waits for its job's end
     .filter(({ jobEnded, settlement }) => jobEnded || settlement.action === "complete");
   if (ready.length === 0) return;
@@ -83,15 +86,40 @@ async function settleBatch(leader: Leader, settleables: readonly Settleable[]): 
   await Promise.all(ready.filter(({ hasJob }) => hasJob).map(({ run }) => leader.launcher.remove(run.jobName)));
 }
 
-/** What would be lost with the job. */
-async function keepEvidence(leader: Leader, { kind, run }: Settleable): Promise<void> {
-  if (kind === "settle" && !run.hasTranscript) await keepJobLog(leader, run);
+/** What would be lost with the job. Returns the end of its log, as far as it is known. */
+async function keepEvidence(leader: Leader, { kind, run }: Settleable): Promise<string | null> {
+  if (kind === "settle_report" || kind === "settle_unlaunched") return null;
+  if (run.hasTranscript) return await leader.logs.forget(run.id);
+  return await leader.logs.finish(run, { read: kind === "settle", stored: run.hasKeptLog });
 }
 
-function decide(settleable: Settleable, reportSince: Report | null): Ready {
+/** What went before those that ended with a code after which a task waits. */
+async function askPasts(leader: Leader, settleables: readonly Settleable[], reports: ReadonlyMap<string, Report>) {
+  const waiting = settleables.flatMap((settleable) => {
+    const { run } = settleable;
+    const spooled = settleable.kind === "settle" ? (settleable.observation.end?.spooledReport ?? null) : null;
+    const code = waitCode(run.report ?? reports.get(run.id) ?? spooled);
+    return code === null ? [] : [{ id: run.id, code }];
+  });
+  return pastOfRuns(leader.database, waiting);
+}
+
+/** What was found out about a run once its job had ended. */
+interface Found {
+  report: Report | null;
+  past: Past | undefined;
+  logTail: string | null;
+}
+
+function decide(settleable: Settleable, found: Found): Ready {
   const { run } = settleable;
   const judge = (end: JobEnd): Settlement =>
-    settlementOf({ ...run, report: run.report ?? reportSince }, end, new Date(), Math.random());
+    settlementOf(
+      { ...run, report: run.report ?? found.report, past: found.past },
+      { ...end, logTail: end.logTail ?? found.logTail },
+      new Date(),
+      Math.random(),
+    );
   switch (settleable.kind) {
     case "settle": {
       const { end, podName } = settleable.observation;
@@ -121,12 +149,4 @@ function logSettled(leader: Leader, run: SettleableRun, settlement: Settlement):
     },
     "settled",
   );
-}
-
-async function keepJobLog(leader: Leader, run: SettleableRun): Promise<void> {
-  let log = "";
-  for await (const chunk of leader.launcher.logs(run.jobName, { follow: false })) {
-    log = (log + chunk).slice(-KEPT_LOG_CHARS);
-  }
-  await keepLog(leader.database, run.id, log);
 }

@@ -13,6 +13,8 @@ export interface ProcessLauncherSettings {
   /** First user id for runs where the engine is root. */
   runUidBase: number;
   cloneDepth?: number | undefined;
+  /** Of a merge, for the checks of its pull request; default: the phase's own. */
+  checksWaitSeconds?: number | undefined;
   /** CLAUDE_CODE_OAUTH_TOKEN of the engine, for the credential `default`. */
   claudeToken?: string | undefined;
   /** The engine's: PATH, HOME, SSH_AUTH_SOCK and what credential helpers need. */

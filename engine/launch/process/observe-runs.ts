@@ -32,17 +32,21 @@ export function listRuns(dataDir: string): string[] {
   }
 }
 
-/** All runs of this host that were ever started, ended ones included. */
-export async function observeRuns(dataDir: string, log: Logger): Promise<Observation[]> {
+/** All runs of this host that were ever started, ended ones included; or those of these. */
+export async function observeRuns(dataDir: string, log: Logger, only?: ReadonlySet<string>): Promise<Observation[]> {
   const seen = await Promise.all(
-    listRuns(dataDir).map((name) => observeRun(join(runsDirectory(dataDir), name), log.child({ job: name }))),
+    listRuns(dataDir).map((name) => observeRun(join(runsDirectory(dataDir), name), log.child({ job: name }), only)),
   );
   return seen.filter((observation) => observation !== null);
 }
 
-async function observeRun(directory: string, log: Logger): Promise<Observation | null> {
+async function observeRun(
+  directory: string,
+  log: Logger,
+  only: ReadonlySet<string> | undefined,
+): Promise<Observation | null> {
   const record = readJson<RunRecord>(join(directory, RUN_FILES.record));
-  if (record === null || record.host !== hostname()) return null;
+  if (record === null || record.host !== hostname() || only?.has(record.runId) === false) return null;
   const probe = await probeSupervisor(directory);
   // Read after the probe: a supervisor that is gone has written what it will ever write.
   const end = readJson<JobEnd>(join(directory, RUN_FILES.end));

@@ -104,6 +104,8 @@ function cloneVariables({ record }: PhaseFacts, mirrorIsReady: boolean): PhaseEn
   return {
     ...(record.mirror !== null && mirrorIsReady ? { MYZEL_REPO_MIRROR: record.mirror.path } : {}),
     ...(record.cloneDepth === null ? {} : { MYZEL_CLONE_DEPTH: String(record.cloneDepth) }),
+    // A record of an older engine has none.
+    ...(record.checksWaitSeconds ? { MYZEL_CHECKS_WAIT_SECONDS: String(record.checksWaitSeconds) } : {}),
   };
 }
 

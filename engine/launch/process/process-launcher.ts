@@ -21,6 +21,9 @@ import { removeOldKits } from "./worker-kit.ts";
 
 export type { ProcessLauncherSettings } from "./launcher-settings.ts";
 
+/** The engine follows the logs of all runs, and each look asks a supervisor. */
+const LOG_POLL_MS = 1_000;
+
 export function createProcessLauncher(settings: ProcessLauncherSettings): Launcher {
   const { dataDir, log } = settings;
   const runs = createRunWatch(dataDir, log);
@@ -38,8 +41,8 @@ export function createProcessLauncher(settings: ProcessLauncherSettings): Launch
       runs.follow(spec.jobName);
       return started;
     },
-    observe: async () => {
-      const seen = await observeRuns(dataDir, log);
+    observe: async (runIds) => {
+      const seen = await observeRuns(dataDir, log, runIds);
       for (const { jobName, state } of seen) if (state !== "ended") runs.follow(jobName);
       return seen;
     },
@@ -56,7 +59,7 @@ export function createProcessLauncher(settings: ProcessLauncherSettings): Launch
       if (life === "absent") await removeRun(dataDir, directory);
     },
     remove: async (jobName) => removeRun(dataDir, runDirectory(dataDir, jobName)),
-    logs: (jobName, options) => readLog(runDirectory(dataDir, jobName), options),
+    logs: (jobName, reading) => readLog(runDirectory(dataDir, jobName), { pollMs: LOG_POLL_MS, ...reading }),
     close: async () => {
       runs.close();
       await tidied;

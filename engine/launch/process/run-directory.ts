@@ -55,6 +55,7 @@ export interface RunRecord {
   tz: string | null;
   modelBaseUrl: string | null;
   cloneDepth: number | null;
+  checksWaitSeconds: number | null;
   /** The repository's bare mirror and the group that may read it; null: none is kept. */
   mirror: { path: string; gid: number | null } | null;
   /** First of the user ids that runs may get, and how many there are; null where runs share the engine's user. */

@@ -2,7 +2,7 @@
  * The course of one run inside its supervisor: take the run, checkout, agent, publish, write the end.
  *
  * A phase starts only when nothing of the one before is alive. A phase that does not exit with 0 is the
- * last one.
+ * last one. Where the run is stopped after its agent began, publish still gets a moment to keep what there is.
  */
 import { jobEnd } from "../../domain/job.ts";
 import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -31,6 +31,9 @@ const RESERVE_BYTES = 65_536;
 const LOG_TAIL_BYTES = 8_192;
 
 const RETRY_MS = 1_000;
+
+/** What publish gets to keep the work of a run that was stopped. */
+const KEEP_LIMIT_MS = 60_000;
 
 /** The files of `~/.claude` that make a login; nothing else of it concerns a run. */
 const LOGIN_FILES = [".credentials.json", ".claude.json"];
@@ -72,6 +75,7 @@ export async function superviseRun(run: RunToSupervise): Promise<void> {
   const live = await prepare(run, ending, control);
   const ended = await runPhases(live);
   control.publish(stateOf(run, "ending", null));
+  if (ending.cause() === "stopped" && leavesWork(ended.phases)) await keepWork(live);
   await endProcesses({ ...live.processes, sessions: [] });
   rmSync(RUN_FILES.claude, { recursive: true, force: true });
   const cause = ending.cause();
@@ -122,24 +126,47 @@ async function runPhases(run: LiveRun): Promise<{ phases: PhaseEnd[]; outOfMemor
   return { phases, outOfMemory: false };
 }
 
-async function runOnePhase(phase: Phase, run: LiveRun): ReturnType<typeof runPhase> {
+/** Whether an agent was at work and nothing of it was published. */
+function leavesWork(phases: readonly PhaseEnd[]): boolean {
+  const last = phases.at(-1);
+  return phases.some(({ phase }) => phase === "agent") && !(last?.phase === "publish" && last.exitCode === 0);
+}
+
+/** publish once more, told to keep and not to push. Whatever becomes of it, the run has been stopped. */
+async function keepWork(run: LiveRun): Promise<void> {
+  const enough = new AbortController();
+  const end = (): void => enough.abort();
+  const timer = setTimeout(end, KEEP_LIMIT_MS);
+  process.once("SIGTERM", end);
+  run.log.note("keeping what the run leaves");
+  await runOnePhase("publish", run, enough.signal).catch((error: Error) => notStarted("publish", run, error));
+  process.off("SIGTERM", end);
+  clearTimeout(timer);
+}
+
+/** @param keeping set where publish only keeps: what ends it then */
+async function runOnePhase(phase: Phase, run: LiveRun, keeping?: AbortSignal): ReturnType<typeof runPhase> {
   const { record, directory, facts, log, ending } = run;
   if (phase === "publish") await makePublishDirectories(record.uid);
-  run.control.publish(stateOf(run, "running", phase));
-  log.note(`${phase} begins`);
+  if (keeping === undefined) {
+    run.control.publish(stateOf(run, "running", phase));
+    log.note(`${phase} begins`);
+  }
   const mirrorIsReady = phase !== "agent" && record.mirror !== null && existsSync(record.mirror.path);
-  const closeRelay = phase !== "agent" && facts.relay ? await openRelay(phase, run) : null;
+  const mayPush = phase === "publish" && keeping === undefined;
+  const closeRelay = phase !== "agent" && facts.relay ? await openRelay(mayPush, run) : null;
+  const environment = phaseEnvironment(phase, facts, mirrorIsReady);
   try {
     return await runPhase({
       phase,
       directory,
       record,
-      environment: phaseEnvironment(phase, facts, mirrorIsReady),
+      environment: keeping === undefined ? environment : { ...environment, MYZEL_KEEP_ONLY: "1" },
       // The mirror's group, so that checkout and publish may read it and no agent ever can.
       gid: mirrorIsReady ? (record.mirror?.gid ?? null) : null,
       log,
       processes: run.processes,
-      signal: ending.signal,
+      signal: keeping ?? ending.signal,
       mayFinish: () => ending.cause() === "stopped" || ending.cause() === "terminated",
     });
   } finally {
@@ -166,10 +193,10 @@ function relayedUrl(repoUrl: string | null): string | null {
   return repoUrl.startsWith("/") ? fileUrl(repoUrl) : repoUrl;
 }
 
-async function openRelay(phase: Phase, { secrets, record }: LiveRun): Promise<(() => Promise<void>) | null> {
+async function openRelay(mayPush: boolean, { secrets, record }: LiveRun): Promise<(() => Promise<void>) | null> {
   const remote = parseRemote(secrets.repoUrl);
   if (remote.kind !== "ssh" && remote.kind !== "file") return null;
-  return openGitRelay({ remote, mayPush: phase === "publish", record, environment: process.env });
+  return openGitRelay({ remote, mayPush, record, environment: process.env });
 }
 
 async function keepMirror({ record, directory, ending, log }: LiveRun): Promise<void> {

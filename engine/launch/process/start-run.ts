@@ -115,6 +115,7 @@ function runRecord(
     tz: environment["TZ"] || null,
     modelBaseUrl: settings.modelBaseUrl ?? null,
     cloneDepth: settings.cloneDepth ?? null,
+    checksWaitSeconds: settings.checksWaitSeconds ?? null,
     mirror:
       spec.repoUrl === null || !hasMirror
         ? null

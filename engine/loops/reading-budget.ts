@@ -1,0 +1,33 @@
+/**
+ * How much all followers together may read between two looks: runs that flood their logs are read at leisure, and cost
+ * neither memory nor the time of others.
+ */
+
+export interface ReadingBudget {
+  /** Resolves when more may be read: at once while something is left, else after the next `refill`, or on the signal. */
+  spend(chars: number, signal: AbortSignal): Promise<void>;
+  refill(): void;
+}
+
+/** An agent prints a few KiB in that time. */
+const CHARS = 4 * 2 ** 20;
+
+export function createReadingBudget(chars: number = CHARS): ReadingBudget {
+  let left = chars;
+  let refilled = Promise.withResolvers<void>();
+  return {
+    spend: async (spent, signal) => {
+      left -= spent;
+      while (left <= 0 && !signal.aborted) {
+        const aborted = Promise.withResolvers<void>();
+        signal.addEventListener("abort", () => aborted.resolve(), { once: true });
+        await Promise.race([refilled.promise, aborted.promise]);
+      }
+    },
+    refill: () => {
+      left = chars;
+      refilled.resolve();
+      refilled = Promise.withResolvers<void>();
+    },
+  };
+}
