@@ -21,8 +21,13 @@ create table credentials (
   blocked_until timestamp with time zone,
   blocked_reason text,
   problem text,
+  max_live_runs integer,
+  keep_reserve boolean default false not null,
+  warned_until timestamp with time zone,
+  overloads_in_a_row integer default 0 not null,
   constraint credentials_env_var_is_a_name CHECK ((env_var ~ '^[A-Za-z_][A-Za-z0-9_]{0,99}$'::text)),
   constraint credentials_file_path_is_absolute CHECK ((file_path ~ '^/'::text)),
+  constraint credentials_max_live_runs_not_negative CHECK ((max_live_runs >= 0)),
   constraint credentials_one_source CHECK ((num_nonnulls(env_var, file_path, secret_name) <= 1)),
   constraint credentials_pkey PRIMARY KEY (name),
   constraint credentials_secret_has_key CHECK (((secret_name IS NULL) = (secret_key IS NULL))),
@@ -42,12 +47,63 @@ create table engine_state (
   beat_at timestamp with time zone,
   paused boolean default false not null,
   key_hash bytea,
+  max_daily_cost_usd numeric(12,6),
+  constraint engine_state_max_daily_cost_positive CHECK ((max_daily_cost_usd > (0)::numeric)),
   constraint engine_state_one_row CHECK (singleton),
   constraint engine_state_pkey PRIMARY KEY (singleton)
 );
 
+create table epic_notes (
+  id bigint generated always as identity not null,
+  epic uuid not null,
+  addressee text not null,
+  at timestamp with time zone default myzel_now() not null,
+  note text not null,
+  wake_up_id uuid,
+  constraint epic_notes_epic_fkey FOREIGN KEY (epic) REFERENCES epics(id) ON DELETE CASCADE,
+  constraint epic_notes_pkey PRIMARY KEY (id)
+);
+
+create table epics (
+  id uuid not null,
+  project text,
+  addressee text not null,
+  title text not null,
+  repo_url text,
+  created_by text,
+  state text default 'active'::text not null,
+  end_code text,
+  summary text,
+  created_at timestamp with time zone default myzel_now() not null,
+  started_at timestamp with time zone,
+  ended_at timestamp with time zone,
+  max_tasks integer default 100 not null,
+  max_tasks_per_run integer default 10 not null,
+  max_depth integer default 3 not null,
+  max_failures_in_a_row integer default 3 not null,
+  max_runs integer default 300 not null,
+  max_live_runs integer default 10 not null,
+  max_tokens bigint,
+  max_cost_usd numeric(12,6),
+  max_wall_time interval default '7 days'::interval not null,
+  tasks integer default 0 not null,
+  runs integer default 0 not null,
+  tokens bigint default 0 not null,
+  cost_usd numeric(12,6) default 0 not null,
+  stalls integer default 0 not null,
+  plan_branch text,
+  plan_commit text,
+  constraint epics_end_when_ended CHECK ((((state = 'active'::text) = (ended_at IS NULL)) AND ((state = 'active'::text) = (end_code IS NULL)))),
+  constraint epics_limits_positive CHECK (((max_tasks >= 1) AND (max_tasks_per_run >= 1) AND (max_depth >= 1) AND (max_failures_in_a_row >= 1) AND (max_runs >= 1) AND (max_live_runs >= 1) AND (max_tokens >= 1) AND (max_cost_usd > (0)::numeric) AND (max_wall_time >= '00:01:00'::interval))),
+  constraint epics_pkey PRIMARY KEY (id),
+  constraint epics_project_fkey FOREIGN KEY (project) REFERENCES projects(name) ON UPDATE CASCADE ON DELETE SET NULL,
+  constraint epics_state_known CHECK ((state = ANY (ARRAY['active'::text, 'finished'::text, 'failed'::text, 'stopped'::text])))
+);
+
 create table lane_changes (
-  addressee text not null
+  addressee text,
+  gate text,
+  constraint lane_changes_say_one_thing CHECK (((addressee IS NULL) <> (gate IS NULL)))
 );
 
 create table lanes (
@@ -59,6 +115,12 @@ create table lanes (
   ready boolean not null,
   wake_at timestamp with time zone,
   profile text not null,
+  role text not null,
+  project text,
+  epic uuid,
+  paths text[],
+  gate text,
+  constraint lanes_parked_are_not_ready CHECK (((gate IS NULL) OR (NOT ready))),
   constraint lanes_pkey PRIMARY KEY (addressee)
 );
 
@@ -86,6 +148,8 @@ create table profiles (
   may_create_tasks boolean default false not null,
   environment jsonb default '{}'::jsonb not null,
   mcp_servers jsonb default '{}'::jsonb not null,
+  pod_template jsonb,
+  trust_repository boolean default false not null,
   constraint profiles_addressee_pattern_key UNIQUE (addressee_pattern),
   constraint profiles_credential_fkey FOREIGN KEY (credential) REFERENCES credentials(name),
   constraint profiles_effort_known CHECK ((effort = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'xhigh'::text, 'max'::text]))),
@@ -93,7 +157,56 @@ create table profiles (
   constraint profiles_limits_positive CHECK (((time_limit >= '00:00:01'::interval) AND (first_output_limit >= '00:00:01'::interval) AND (silence_limit >= '00:00:01'::interval) AND (max_turns >= 1) AND (max_cost_usd > (0)::numeric) AND (check_tries >= 0))),
   constraint profiles_mcp_servers_is_object CHECK ((jsonb_typeof(mcp_servers) = 'object'::text)),
   constraint profiles_pkey PRIMARY KEY (name),
+  constraint profiles_pod_template_is_object CHECK ((jsonb_typeof(pod_template) = 'object'::text)),
   constraint profiles_role_known CHECK ((role = ANY (ARRAY['green'::text, 'red'::text, 'human'::text])))
+);
+
+create table project_days (
+  project text not null,
+  day date not null,
+  runs bigint default 0 not null,
+  tokens bigint default 0 not null,
+  cost_usd numeric(14,6) default 0 not null,
+  constraint project_days_pkey PRIMARY KEY (project, day)
+);
+
+create table projects (
+  name text not null,
+  repo_url text not null,
+  default_branch text,
+  plan_branch text default 'myzel/plan'::text not null,
+  setup_command text,
+  check_command text,
+  merge_policy text,
+  host_api text,
+  host_api_url text,
+  approver text default 'blue'::text not null,
+  green_profile text,
+  red_profile text,
+  credential text,
+  max_live_runs integer,
+  max_daily_cost_usd numeric(12,6),
+  paused boolean default false not null,
+  epic_max_tasks integer,
+  epic_max_tasks_per_run integer,
+  epic_max_depth integer,
+  epic_max_failures_in_a_row integer,
+  epic_max_runs integer,
+  epic_max_live_runs integer,
+  epic_max_tokens bigint,
+  epic_max_cost_usd numeric(12,6),
+  epic_max_wall_time interval,
+  created_at timestamp with time zone default myzel_now() not null,
+  constraint projects_approver_not_blank CHECK ((approver ~ '\S'::text)),
+  constraint projects_credential_fkey FOREIGN KEY (credential) REFERENCES credentials(name),
+  constraint projects_green_profile_fkey FOREIGN KEY (green_profile) REFERENCES profiles(name),
+  constraint projects_host_api_known CHECK ((host_api = ANY (ARRAY['github'::text, 'gitlab'::text]))),
+  constraint projects_host_api_url_is_a_url CHECK ((host_api_url ~ '^https?://[^@[:space:]]+$'::text)),
+  constraint projects_limits_positive CHECK (((max_live_runs >= 0) AND (max_daily_cost_usd > (0)::numeric) AND (epic_max_tasks >= 1) AND (epic_max_tasks_per_run >= 1) AND (epic_max_depth >= 1) AND (epic_max_failures_in_a_row >= 1) AND (epic_max_runs >= 1) AND (epic_max_live_runs >= 1) AND (epic_max_tokens >= 1) AND (epic_max_cost_usd > (0)::numeric) AND (epic_max_wall_time >= '00:01:00'::interval))),
+  constraint projects_merge_policy_known CHECK ((merge_policy = ANY (ARRAY['pull_request'::text, 'approval'::text, 'auto'::text]))),
+  constraint projects_name_is_a_word CHECK ((name ~ '^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$'::text)),
+  constraint projects_pkey PRIMARY KEY (name),
+  constraint projects_red_profile_fkey FOREIGN KEY (red_profile) REFERENCES profiles(name)
 );
 
 create table run_transcripts (
@@ -104,6 +217,23 @@ create table run_transcripts (
   stored_at timestamp with time zone default myzel_now() not null,
   constraint run_transcripts_pkey PRIMARY KEY (run_id),
   constraint run_transcripts_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE
+);
+
+create table run_work (
+  run_id uuid not null,
+  bundle bytea,
+  branch text,
+  base_sha text,
+  head_sha text,
+  session_id uuid,
+  session bytea,
+  stored_at timestamp with time zone default myzel_now() not null,
+  constraint run_work_bounded CHECK (((octet_length(bundle) <= 33554432) AND (octet_length(session) <= 16777216))),
+  constraint run_work_bundle_has_a_head CHECK ((((bundle IS NULL) = (head_sha IS NULL)) AND ((bundle IS NULL) OR (branch IS NOT NULL)))),
+  constraint run_work_holds_something CHECK ((num_nonnulls(bundle, session) > 0)),
+  constraint run_work_pkey PRIMARY KEY (run_id),
+  constraint run_work_run_id_fkey FOREIGN KEY (run_id) REFERENCES runs(id) ON DELETE CASCADE,
+  constraint run_work_session_has_an_id CHECK (((session IS NULL) = (session_id IS NULL)))
 );
 
 create table runs (
@@ -147,6 +277,10 @@ create table runs (
   model text,
   settled_at timestamp with time zone,
   waiting_for text,
+  project text,
+  epic uuid,
+  paths text[],
+  files_changed text[],
   constraint runs_attempt_unique UNIQUE (task_id, attempt),
   constraint runs_outcome_when_finished CHECK (
 CASE
@@ -179,11 +313,22 @@ create table task_options (
   base_branch text,
   idempotency_key text,
   kind text,
+  epic uuid,
+  depth integer default 0 not null,
+  step text,
+  paths text[],
+  group_id uuid,
+  pull_request boolean default false not null,
+  merge_branch text,
+  on_approval jsonb,
+  continue_run uuid,
   constraint task_options_effort_known CHECK ((effort = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'xhigh'::text, 'max'::text]))),
   constraint task_options_idempotency_key_key UNIQUE (idempotency_key),
   constraint task_options_key_not_blank CHECK (((idempotency_key ~ '\S'::text) AND (length(idempotency_key) <= 200))),
+  constraint task_options_paths_bounded CHECK ((cardinality(paths) <= 200)),
   constraint task_options_pkey PRIMARY KEY (task_id),
   constraint task_options_profile_fkey FOREIGN KEY (profile) REFERENCES profiles(name),
+  constraint task_options_step_bounded CHECK ((length(step) <= 200)),
   constraint task_options_task_id_fkey FOREIGN KEY (task_id) REFERENCES tasks(id) ON DELETE CASCADE
 );
 
@@ -213,22 +358,118 @@ CASE status
 END)
 );
 
+create table wake_up_results (
+  wake_up_id uuid not null,
+  task_id uuid not null,
+  at timestamp with time zone default myzel_now() not null,
+  result jsonb not null,
+  constraint wake_up_results_pkey PRIMARY KEY (wake_up_id, task_id),
+  constraint wake_up_results_wake_up_id_fkey FOREIGN KEY (wake_up_id) REFERENCES tasks(id) ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED
+);
+
 -- Indexes
 
+CREATE INDEX epic_notes_epic ON public.epic_notes USING btree (epic, addressee);
+CREATE INDEX epics_active ON public.epics USING btree (created_at) WHERE (state = 'active'::text);
+CREATE INDEX lanes_parked ON public.lanes USING btree (gate, credential, head_created_at, head_task_id) WHERE (gate IS NOT NULL);
 CREATE INDEX lanes_ready ON public.lanes USING btree (credential, head_created_at, head_task_id) WHERE ready;
 CREATE INDEX lanes_ready_by_repo ON public.lanes USING btree (credential, repo_url, head_created_at, head_task_id) WHERE ready;
 CREATE INDEX lanes_wake ON public.lanes USING btree (wake_at) WHERE (wake_at IS NOT NULL);
+CREATE UNIQUE INDEX projects_repository ON public.projects USING btree (repository_key(repo_url));
 CREATE INDEX run_transcripts_stored ON public.run_transcripts USING btree (stored_at);
+CREATE INDEX runs_epic ON public.runs USING btree (epic) WHERE (epic IS NOT NULL);
 CREATE INDEX runs_finished ON public.runs USING btree (finished_at) WHERE (finished_at IS NOT NULL);
+CREATE INDEX runs_live_epic ON public.runs USING btree (epic) WHERE ((finished_at IS NULL) AND (epic IS NOT NULL));
+CREATE INDEX runs_live_paths ON public.runs USING btree (repository_key(repo_url)) WHERE ((finished_at IS NULL) AND (paths IS NOT NULL));
+CREATE INDEX runs_live_project ON public.runs USING btree (project) WHERE ((finished_at IS NULL) AND (project IS NOT NULL));
 CREATE UNIQUE INDEX runs_live_slot ON public.runs USING btree (addressee, slot) WHERE (finished_at IS NULL);
 CREATE UNIQUE INDEX runs_live_task ON public.runs USING btree (task_id) WHERE (success IS NULL);
+CREATE INDEX runs_told ON public.runs USING btree (id) WHERE ((finished_at IS NULL) AND (settled_at IS NULL) AND ((report IS NOT NULL) OR (stop_requested_at IS NOT NULL)));
 CREATE INDEX task_events_task ON public.task_events USING btree (task_id, id);
+CREATE INDEX task_options_epic ON public.task_options USING btree (epic) WHERE (epic IS NOT NULL);
+CREATE INDEX task_options_group ON public.task_options USING btree (group_id) WHERE (group_id IS NOT NULL);
 CREATE INDEX tasks_completed ON public.tasks USING btree (completed_at DESC) WHERE (status = 'completed'::text);
 CREATE INDEX tasks_parent ON public.tasks USING btree (parent_id) WHERE (parent_id IS NOT NULL);
 CREATE INDEX tasks_pending ON public.tasks USING btree (addressee, created_at, id) WHERE (status = 'pending'::text);
 CREATE INDEX tasks_running ON public.tasks USING btree (started_at) WHERE (status = 'running'::text);
+CREATE INDEX wake_up_results_task ON public.wake_up_results USING btree (task_id);
 
 -- Views
+
+create view epic_overview as
+ SELECT e.id,
+    e.project,
+    e.addressee,
+    e.title,
+    e.repo_url,
+    e.created_by,
+    e.state,
+    e.end_code,
+    e.summary,
+    e.created_at,
+    e.started_at,
+    e.ended_at,
+    e.max_tasks,
+    e.max_tasks_per_run,
+    e.max_depth,
+    e.max_failures_in_a_row,
+    e.max_runs,
+    e.max_live_runs,
+    e.max_tokens,
+    e.max_cost_usd,
+    e.max_wall_time,
+    e.tasks,
+    e.runs,
+    e.tokens,
+    e.cost_usd,
+    e.stalls,
+    e.plan_branch,
+    e.plan_commit,
+    tasks_of.pending,
+    tasks_of.running,
+    tasks_of.completed,
+    tasks_of.failed,
+    epic_waits_for(e.*) AS waits_for
+   FROM epics e
+     CROSS JOIN LATERAL ( SELECT count(*) FILTER (WHERE t.status = 'pending'::text) AS pending,
+            count(*) FILTER (WHERE t.status = 'running'::text) AS running,
+            count(*) FILTER (WHERE t.status = 'completed'::text) AS completed,
+            count(*) FILTER (WHERE t.status = 'completed'::text AND (t.result ->> 'success'::text) IS DISTINCT FROM 'true'::text) AS failed
+           FROM task_options o
+             JOIN tasks t ON t.id = o.task_id
+          WHERE o.epic = e.id) tasks_of;
+
+create view epic_tasks as
+ SELECT o.epic,
+    t.id,
+    t.parent_id,
+    o.depth,
+    o.kind,
+    o.step,
+    t.addressee,
+    t.status,
+    COALESCE(t.result ->> 'branch'::text, t.branch) AS branch,
+    "left"(split_part(t.prompt, '
+'::text, 1), 80) AS prompt,
+    t.created_by,
+    t.created_at,
+    t.started_at,
+    t.completed_at,
+        CASE
+            WHEN t.status = 'completed'::text THEN COALESCE((t.result ->> 'success'::text) = 'true'::text, false)
+            ELSE NULL::boolean
+        END AS success,
+    t.result ->> 'code'::text AS code,
+    run.cost_usd,
+    run.runs
+   FROM task_options o
+     JOIN tasks t ON t.id = o.task_id
+     CROSS JOIN LATERAL ( SELECT COALESCE(sum(r.cost_usd), 0::numeric) AS cost_usd,
+            count(*) AS runs
+           FROM runs r
+          WHERE r.task_id = t.id) run
+  WHERE o.epic IS NOT NULL
+  ORDER BY t.created_at, t.id;
 
 create view failures as
  SELECT id,
@@ -243,6 +484,30 @@ create view failures as
    FROM tasks t
   WHERE status = 'completed'::text AND (result ->> 'success'::text) IS DISTINCT FROM 'true'::text
   ORDER BY completed_at DESC;
+
+create view inbox as
+ SELECT t.id,
+    o.kind,
+    t.addressee,
+    t.prompt,
+    o.epic,
+    t.created_by,
+    t.repo_url,
+    t.created_at
+   FROM tasks t
+     LEFT JOIN task_options o ON o.task_id = t.id
+     LEFT JOIN addressees a ON a.addressee = t.addressee
+     JOIN profiles p ON p.name = resolve_profile(t.addressee, o.profile, a.profile)
+  WHERE t.status = 'pending'::text AND p.role = 'human'::text
+  ORDER BY t.created_at, t.id;
+
+create view open_credentials as
+ SELECT name,
+    max_live_runs - (( SELECT count(*) AS count
+           FROM runs r
+          WHERE r.credential = c.name AND r.finished_at IS NULL AND c.max_live_runs IS NOT NULL)) AS room
+   FROM credentials c
+  WHERE problem IS NULL AND COALESCE(blocked_until <= myzel_now(), true) AND NOT (keep_reserve AND COALESCE(warned_until > myzel_now(), false));
 
 create view queue as
  SELECT id,
@@ -312,7 +577,10 @@ create view unlaunched_runs as
     c.file_path,
     c.secret_name,
     c.secret_key,
-    p.role
+    p.role,
+    r.profile,
+    p.pod_template,
+    r.waiting_for
    FROM runs r
      LEFT JOIN profiles p ON p.name = r.profile
      LEFT JOIN credentials c ON c.name = r.credential
@@ -320,67 +588,132 @@ create view unlaunched_runs as
 
 -- Functions (text in sql/functions/)
 
+-- add_project_spend(p_used jsonb) returns void, sql, 3b066b215b35
 -- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 4f4108012a1a
+-- answer(id uuid, answer text, success boolean) returns tasks, plpgsql security definer set search_path=public, pg_temp, 25acd6841823
+-- approver_profile(p_addressee text, p_repo_url text) returns text, plpgsql stable, 1f5290a01a8c
+-- as_data(p_from text, p_text text) returns text, sql immutable, 751daa740763
+-- ask_for_approval(p_parent tasks, p_epic uuid, p_depth integer, p_child jsonb, p_approver text) returns void, plpgsql, a2e3989ae125
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
+-- begin_epic(p_task tasks, p_title text, p_limits jsonb) returns void, plpgsql, 26c3f895aa6b
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 894637059c08
--- create_children(p_parent tasks, p_tasks jsonb) returns void, plpgsql, 068e7f000f91
--- credential_gate(p_task tasks, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 5da954e8bbf9
+-- brief_continues(p_run runs) returns jsonb, plpgsql stable, 8212fa081b43
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 998c9019eb06
+-- continued_run(p_task_id uuid, p_attempt integer) returns uuid, plpgsql stable set enable_seqscan=off jit=off, 1c3265e1efa0
+-- create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) returns void, plpgsql, 493e2a42b148
+-- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, b07da94800cb
+-- credential_gate(p_name text) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, bb8b1ca4339f
+-- day_is_spent(p_max_daily_cost_usd numeric) returns boolean, sql stable, 111751c1bef4
 -- delete_events(p_ids bigint[]) returns bigint, plpgsql, 7ea2edefde71
+-- demand_ending_run(p_run_id uuid, p_token text, p_bound_to text) returns runs, plpgsql set search_path=public, pg_temp enable_seqscan=off jit=off, 07c5c4794e5d
 -- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp enable_seqscan=off jit=off, 54500a802700
 -- demand_task(p_id uuid) returns tasks, plpgsql, 6abfac87822b
+-- end_epic(p_id uuid, p_state text, p_code text, p_summary text, p_stop_running boolean) returns boolean, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, e0352aeadb43
+-- end_exhausted_epic(p_epic epics) returns void, plpgsql, 4b72eb0189d9
+-- end_overdue_epics(p_epoch bigint) returns integer, plpgsql, 6abe91c34e1a
 -- engine_is_live() returns boolean, sql stable, 0ff24df4df4d
 -- enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) returns tasks, plpgsql, d9ae015b5eaa
--- fair_ready_heads(p_limit integer) returns uuid[], sql stable, caa01338c755
+-- ensure_epic(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 9ff18eaece14
+-- epic_limit_names() returns text[], sql immutable, 089ae4878e71
+-- epic_waits_for(p_epic epics) returns text, plpgsql stable security definer set search_path=public, pg_temp, 7271e9c0c129
+-- fails_too_often(p_epic epics, p_options task_options, p_task tasks) returns boolean, plpgsql, 0e69618f25e5
+-- failures_in_a_row(p_run_id uuid, p_code text) returns integer, plpgsql stable set enable_seqscan=off jit=off, 61d26fe423eb
+-- fair_ready_heads(p_limit integer, OUT heads uuid[], OUT to_judge text[]) returns record, sql stable, 42f91ed2ec79
+-- file_epic(addressee text, prompt text, repo_url text, title text, branch text, idempotency_key text, limits jsonb) returns epics, plpgsql security definer set search_path=public, pg_temp, f1915a79a466
+-- finish_epic(p_task tasks, p_finish jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 54d6d68ecc1a
+-- follow_deleted_task(p_task tasks) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 3dbf6e1b1417
+-- follow_ended_tasks(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 70ec9807e700
+-- follow_epic() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5a9cc31c05aa
+-- follow_idle_epic(p_id uuid) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, e5f143c73535
+-- follow_project() returns trigger, plpgsql security definer set search_path=public, pg_temp, e3e9e2991b3e
 -- follow_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 03aa49b6ad33
--- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, a2bd22cd5270
--- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, 9d614bc99143
+-- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 14068d02303e
+-- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, 55e3315b73e7
+-- free_slot(p_addressee text) returns TABLE(slot integer), sql stable, 17a29ab5b884
+-- gate_room(p_gate text) returns integer, plpgsql stable, 59429669b31a
+-- gates_of(p_project text, p_epic uuid, p_paths text[], p_repo_url text) returns text[], sql immutable, 5c3cf3906d62
 -- guard_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 11403907a586
 -- guard_task_insert() returns trigger, plpgsql, 6d1250c39ab7
 -- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2f83cb1fb1f7
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
--- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 5cb2f92a03f2
+-- host_api(p_project projects, p_repo_url text) returns text, sql immutable, 141d452cc68a
+-- is_green(p_addressee text) returns boolean, plpgsql stable, 65108e0267e8
+-- is_to_judge(l lanes) returns boolean, sql immutable, 809be8cb121f
+-- judge_heads(p_heads uuid[], p_addressees text[], OUT may_start uuid[], OUT parked integer) returns record, plpgsql, b250c68beeb5
+-- lane_of(p_task tasks, OUT profile text, OUT role text, OUT credential text, OUT project text, OUT epic uuid, OUT paths text[]) returns record, plpgsql stable set search_path=public, pg_temp, 83a37d810267
+-- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 46002de4fc0e
+-- load_stopped_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, fe4d201bd686
+-- load_work(p_run_id uuid, p_token text, p_bound_to text) returns TABLE(branch text, head_sha text, bundle bytea, session_id uuid, session bytea, tasks jsonb, finish_epic jsonb), plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 87c6c4dd3652
 -- log_changed_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, 604e66afe2f2
 -- log_changed_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, 146a4e13080d
 -- log_deleted_rows() returns trigger, plpgsql security definer set search_path=public, pg_temp, 0873c0b6349d
--- log_deleted_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp, 67cc0a6235f4
+-- log_deleted_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp, 62ec6c03a2f3
 -- log_inserted_tasks() returns trigger, plpgsql security definer, 9192c8b9062c
 -- log_updated_addressees() returns trigger, plpgsql security definer set search_path=public, pg_temp, 002ac2ab4726
--- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off jit=off, 89cb10c068f2
+-- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off jit=off, 8ab3681a2e92
 -- mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d36f635305b2
+-- merge_policy(p_project projects, p_repo_url text) returns text, sql immutable, 27d680b3098b
+-- move_first(id uuid) returns tasks, plpgsql security definer set search_path=public, pg_temp, bef4f3a13ca3
 -- myzel_now() returns timestamp with time zone, sql, f036bb632624
+-- next_utc_day() returns timestamp with time zone, sql stable, dc67edbe0d21
+-- normal_paths(p_paths text[]) returns text[], sql immutable, 94fbe9a6d28b
 -- note_waiting(p_epoch bigint, p_run_id uuid, p_waiting_for text) returns void, plpgsql, eadf88c8cbf8
 -- notify_engine() returns trigger, plpgsql, 152f1bc5c566
--- oldest_ready_heads(p_limit integer) returns uuid[], plpgsql stable, 6d79e430d13a
+-- oldest_ready_heads(p_limit integer, OUT heads uuid[], OUT to_judge text[]) returns record, plpgsql stable, 7fe0331094ed
+-- open_gates(p_gates text[]) returns void, plpgsql, 3063d1253d5c
+-- overlapping_path(p_paths text[], p_others text[]) returns text, sql immutable, dd8b12a8dd8d
 -- pause(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 45147cbb608b
+-- person_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 7408c1813304
+-- project_of(p_repo_url text) returns projects, sql stable, 55bc8ee301f6
 -- prune_events(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 20c2c886dace
 -- prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d6d1d80db5c7
--- prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 736ce4a273c0
+-- prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 53731cf8d14c
 -- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
--- refresh_lanes(p_addressees text[]) returns void, plpgsql, e4e5ae86f745
+-- ready_heads(p_places integer, OUT heads uuid[], OUT to_judge text[]) returns record, plpgsql stable, 0563aafbef6b
+-- refresh_lanes(p_addressees text[]) returns void, plpgsql, bb520c01a700
+-- refuse_child(p_parent tasks, p_epic uuid, p_child jsonb, p_problem text) returns void, plpgsql, cb42caf4b5c9
 -- refuse_running() returns void, plpgsql, 892386767aa5
 -- refuse_truncate() returns trigger, plpgsql, 350358b42276
+-- reopen_epic(p_id uuid) returns void, sql, 3c8cc26d939d
 -- repo_url_problem(p_repo_url text) returns text, sql immutable, 2c96683b08fe
--- reschedule(id uuid, note text) returns tasks, plpgsql security definer set search_path=public, pg_temp, aaf1a4ba692a
--- resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) returns text, sql stable, 0cbfc62427e0
--- result_of(p_attempt integer, p_outcome jsonb) returns jsonb, sql stable, 175a2a1cfba4
+-- repository_key(p_repo_url text) returns text, sql immutable, 7b5f3651696a
+-- reschedule(id uuid, note text, continue boolean) returns tasks, plpgsql security definer set search_path=public, pg_temp, 740f80f630be
+-- resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text, p_green_profile text, p_red_profile text) returns text, sql stable, 2f1e1bf072c7
+-- result_of(p_attempt integer, p_outcome jsonb) returns jsonb, sql stable, f569975aea4b
 -- resume(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 85e965a62568
+-- run_brief(p_run runs) returns jsonb, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, aac72aee4825
 -- runs_fit_since(p_max_runs bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, e4d411132c2c
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
+-- say_time(p_at timestamp with time zone) returns text, sql stable, d7743ea68a24
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 24ce11b672a4
--- several_repositories_wait() returns boolean, plpgsql stable, 64aeacabe99e
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, c1a3ae82ddc2
+-- several_repositories_wait() returns boolean, plpgsql stable, 669fbdb9117a
+-- shared_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 1d748ee121cf
+-- shut_gate(p_project text, p_epic uuid, p_paths text[], p_repo_url text, p_also text[], OUT gate text, OUT reason text, OUT opens_at timestamp with time zone) returns record, plpgsql stable, c9caa9e6bf6a
+-- spend_on_epics(p_used jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 1a4f11eb641d
+-- spent_today(p_project text) returns numeric, sql stable, 6c87e415c734
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
+-- stop_epic(id uuid, reason text) returns epics, plpgsql security definer set search_path=public, pg_temp, 48910cb53652
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e
+-- store_work(p_run_id uuid, p_token text, p_bound_to text, p_branch text, p_base_sha text, p_head_sha text, p_bundle bytea, p_session_id uuid, p_session bytea) returns void, plpgsql security definer set search_path=public, pg_temp, 0f3b25cbf938
 -- sweep_lanes() returns bigint, sql, d46f0cf8535c
 -- task_problem(p_addressee text, p_prompt text, p_repo_url text, p_branch text) returns text, sql immutable, 446a69a96fa1
 -- terminate_silent_engine(p_silent interval) returns integer, sql, 31ffb293e5c2
--- transcripts_fit_since(p_max_bytes bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, 994c69fd0ad6
+-- transcripts_fit_since(p_max_bytes bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, e45e507280a7
 -- unwatched(p_host text, p_engine engine_state) returns text, sql stable, 885537333bc7
+-- utc_day() returns date, sql stable, c74db80dce70
 -- wake_engine() returns void, plpgsql, 2adcd8767f36
--- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, 8231ab0e1032
+-- wake_green(p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]) returns void, plpgsql, 69a6f3db8d13
+-- wake_idle_epics(p_epoch bigint) returns integer, plpgsql, 73360b54b8c0
+-- wake_up_excerpt_bytes() returns integer, sql immutable, de8bb3fb5a35
+-- wake_up_files(p_wake_up_id uuid) returns jsonb, sql stable, 75ea18b92209
+-- wake_up_goal_bytes() returns integer, sql immutable, a8ea8f3a94e0
+-- wake_up_line(p_place bigint, p_result wake_up_results, p_task tasks, p_options task_options) returns text, sql stable, 94041f12c7d2
+-- wake_up_prompt(p_id uuid, p_epic uuid, p_addressee text) returns text, sql stable set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on, 1c0290238204
+-- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, 9dcd949fbfcc
+-- work_bytes(p_run_id uuid) returns bigint, plpgsql stable set enable_seqscan=off jit=off, 9eb43f19ab1f
 -- write_report(p_run_id uuid, p_token text, p_bound_to text, p_report jsonb, p_final boolean) returns void, plpgsql security definer set search_path=public, pg_temp, caba44b18102
 
 -- Triggers
@@ -388,9 +721,12 @@ create view unlaunched_runs as
 CREATE TRIGGER addressees_log_delete AFTER DELETE ON addressees REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_rows();
 CREATE TRIGGER addressees_log_insert AFTER INSERT ON addressees REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_inserted_tasks();
 CREATE TRIGGER addressees_log_update AFTER UPDATE ON addressees REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_addressees();
-CREATE TRIGGER credentials_notify AFTER INSERT OR UPDATE OF blocked_until, problem ON credentials FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
-CREATE TRIGGER engine_state_notify AFTER UPDATE OF paused, max_live_runs ON engine_state FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
+CREATE TRIGGER credentials_notify AFTER INSERT OR UPDATE OF blocked_until, problem, max_live_runs, keep_reserve, warned_until ON credentials FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
+CREATE TRIGGER engine_state_notify AFTER UPDATE OF paused, max_live_runs, max_daily_cost_usd ON engine_state FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
+CREATE TRIGGER epics_follow AFTER UPDATE OF max_live_runs, state ON epics FOR EACH ROW WHEN (old.max_live_runs IS DISTINCT FROM new.max_live_runs OR old.state IS DISTINCT FROM new.state) EXECUTE FUNCTION follow_epic();
+CREATE TRIGGER epics_follow_delete AFTER DELETE ON epics FOR EACH ROW EXECUTE FUNCTION follow_epic();
 CREATE TRIGGER profiles_log_change AFTER INSERT OR DELETE OR UPDATE ON profiles FOR EACH STATEMENT EXECUTE FUNCTION log_changed_profiles();
+CREATE TRIGGER projects_follow AFTER INSERT OR DELETE OR UPDATE ON projects FOR EACH ROW EXECUTE FUNCTION follow_project();
 CREATE TRIGGER runs_log_delete AFTER DELETE ON runs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_runs();
 CREATE TRIGGER runs_log_update AFTER UPDATE ON runs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_runs();
 CREATE TRIGGER runs_refuse_truncate BEFORE TRUNCATE ON runs FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
@@ -416,38 +752,86 @@ CREATE TRIGGER tasks_refuse_truncate BEFORE TRUNCATE ON tasks FOR EACH STATEMENT
 
 -- Sequences
 
+-- epic_notes_id_seq
 -- task_events_id_seq
 
 -- Grants
 
+grant execute on function add_project_spend(p_used jsonb) to myzel_engine;
 grant execute on function addressee_gate(p_addressee text, p_engine engine_state) to myzel_engine;
+grant execute on function answer(id uuid, answer text, success boolean) to myzel_engine;
+grant execute on function answer(id uuid, answer text, success boolean) to myzel_operator;
+grant execute on function approver_profile(p_addressee text, p_repo_url text) to myzel_engine;
+grant execute on function as_data(p_from text, p_text text) to myzel_engine;
+grant execute on function ask_for_approval(p_parent tasks, p_epic uuid, p_depth integer, p_child jsonb, p_approver text) to myzel_engine;
 grant execute on function audit_task_deletes() to myzel_engine;
 grant execute on function beat(p_epoch bigint) to myzel_engine;
+grant execute on function begin_epic(p_task tasks, p_title text, p_limits jsonb) to myzel_engine;
 grant execute on function branch_problem(p_branch text) to myzel_engine;
 grant execute on function branch_problem(p_branch text) to myzel_operator;
 grant execute on function branch_problem(p_branch text) to myzel_reader;
+grant execute on function brief_continues(p_run runs) to myzel_engine;
 grant execute on function claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) to myzel_engine;
-grant execute on function create_children(p_parent tasks, p_tasks jsonb) to myzel_engine;
-grant execute on function credential_gate(p_task tasks, p_engine engine_state) to myzel_engine;
+grant execute on function continued_run(p_task_id uuid, p_attempt integer) to myzel_engine;
+grant execute on function create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) to myzel_engine;
+grant execute on function create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) to myzel_engine;
+grant execute on function credential_gate(p_name text) to myzel_engine;
+grant execute on function day_is_spent(p_max_daily_cost_usd numeric) to myzel_engine;
 grant execute on function delete_events(p_ids bigint[]) to myzel_engine;
+grant execute on function demand_ending_run(p_run_id uuid, p_token text, p_bound_to text) to myzel_engine;
 grant execute on function demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) to myzel_engine;
 grant execute on function demand_task(p_id uuid) to myzel_engine;
 grant execute on function demand_task(p_id uuid) to myzel_operator;
+grant execute on function end_epic(p_id uuid, p_state text, p_code text, p_summary text, p_stop_running boolean) to myzel_engine;
+grant execute on function end_exhausted_epic(p_epic epics) to myzel_engine;
+grant execute on function end_overdue_epics(p_epoch bigint) to myzel_engine;
 grant execute on function engine_is_live() to myzel_engine;
 grant execute on function engine_is_live() to myzel_operator;
 grant execute on function engine_is_live() to myzel_reader;
 grant execute on function enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) to myzel_engine;
 grant execute on function enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) to myzel_operator;
-grant execute on function fair_ready_heads(p_limit integer) to myzel_engine;
+grant execute on function ensure_epic(p_task_ids uuid[]) to myzel_engine;
+grant execute on function epic_limit_names() to myzel_engine;
+grant execute on function epic_limit_names() to myzel_operator;
+grant execute on function epic_waits_for(p_epic epics) to myzel_engine;
+grant execute on function epic_waits_for(p_epic epics) to myzel_operator;
+grant execute on function epic_waits_for(p_epic epics) to myzel_reader;
+grant execute on function fails_too_often(p_epic epics, p_options task_options, p_task tasks) to myzel_engine;
+grant execute on function failures_in_a_row(p_run_id uuid, p_code text) to myzel_engine;
+grant execute on function fair_ready_heads(p_limit integer, OUT heads uuid[], OUT to_judge text[]) to myzel_engine;
+grant execute on function file_epic(addressee text, prompt text, repo_url text, title text, branch text, idempotency_key text, limits jsonb) to myzel_engine;
+grant execute on function file_epic(addressee text, prompt text, repo_url text, title text, branch text, idempotency_key text, limits jsonb) to myzel_operator;
+grant execute on function finish_epic(p_task tasks, p_finish jsonb) to myzel_engine;
+grant execute on function follow_deleted_task(p_task tasks) to myzel_engine;
+grant execute on function follow_ended_tasks(p_task_ids uuid[]) to myzel_engine;
+grant execute on function follow_epic() to myzel_engine;
+grant execute on function follow_idle_epic(p_id uuid) to myzel_engine;
+grant execute on function follow_project() to myzel_engine;
 grant execute on function follow_task_content() to myzel_engine;
 grant execute on function follow_task_deletes() to myzel_engine;
 grant execute on function follow_task_updates() to myzel_engine;
+grant execute on function free_slot(p_addressee text) to myzel_engine;
+grant execute on function gate_room(p_gate text) to myzel_engine;
+grant execute on function gates_of(p_project text, p_epic uuid, p_paths text[], p_repo_url text) to myzel_engine;
 grant execute on function guard_task_content() to myzel_engine;
 grant execute on function guard_task_insert() to myzel_engine;
 grant execute on function guard_task_status() to myzel_engine;
 grant execute on function hold_epoch(p_epoch bigint) to myzel_engine;
+grant execute on function host_api(p_project projects, p_repo_url text) to myzel_engine;
+grant execute on function host_api(p_project projects, p_repo_url text) to myzel_operator;
+grant execute on function host_api(p_project projects, p_repo_url text) to myzel_reader;
+grant execute on function is_green(p_addressee text) to myzel_engine;
+grant execute on function is_green(p_addressee text) to myzel_operator;
+grant execute on function is_green(p_addressee text) to myzel_reader;
+grant execute on function is_to_judge(l lanes) to myzel_engine;
+grant execute on function judge_heads(p_heads uuid[], p_addressees text[], OUT may_start uuid[], OUT parked integer) to myzel_engine;
+grant execute on function lane_of(p_task tasks, OUT profile text, OUT role text, OUT credential text, OUT project text, OUT epic uuid, OUT paths text[]) to myzel_engine;
 grant execute on function load_brief(p_run_id uuid, p_token text, p_bound_to text) to myzel_engine;
 grant execute on function load_brief(p_run_id uuid, p_token text, p_bound_to text) to myzel_pod;
+grant execute on function load_stopped_brief(p_run_id uuid, p_token text, p_bound_to text) to myzel_engine;
+grant execute on function load_stopped_brief(p_run_id uuid, p_token text, p_bound_to text) to myzel_pod;
+grant execute on function load_work(p_run_id uuid, p_token text, p_bound_to text) to myzel_engine;
+grant execute on function load_work(p_run_id uuid, p_token text, p_bound_to text) to myzel_pod;
 grant execute on function log_changed_options() to myzel_engine;
 grant execute on function log_changed_profiles() to myzel_engine;
 grant execute on function log_deleted_rows() to myzel_engine;
@@ -456,44 +840,73 @@ grant execute on function log_inserted_tasks() to myzel_engine;
 grant execute on function log_updated_addressees() to myzel_engine;
 grant execute on function log_updated_runs() to myzel_engine;
 grant execute on function mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) to myzel_engine;
+grant execute on function merge_policy(p_project projects, p_repo_url text) to myzel_engine;
+grant execute on function merge_policy(p_project projects, p_repo_url text) to myzel_operator;
+grant execute on function merge_policy(p_project projects, p_repo_url text) to myzel_reader;
+grant execute on function move_first(id uuid) to myzel_engine;
+grant execute on function move_first(id uuid) to myzel_operator;
 grant execute on function myzel_now() to myzel_engine;
 grant execute on function myzel_now() to myzel_operator;
 grant execute on function myzel_now() to myzel_reader;
+grant execute on function next_utc_day() to myzel_engine;
+grant execute on function normal_paths(p_paths text[]) to myzel_engine;
 grant execute on function note_waiting(p_epoch bigint, p_run_id uuid, p_waiting_for text) to myzel_engine;
 grant execute on function notify_engine() to myzel_engine;
-grant execute on function oldest_ready_heads(p_limit integer) to myzel_engine;
+grant execute on function oldest_ready_heads(p_limit integer, OUT heads uuid[], OUT to_judge text[]) to myzel_engine;
+grant execute on function open_gates(p_gates text[]) to myzel_engine;
+grant execute on function overlapping_path(p_paths text[], p_others text[]) to myzel_engine;
 grant execute on function pause(addressee text) to myzel_engine;
 grant execute on function pause(addressee text) to myzel_operator;
+grant execute on function person_gate(p_task tasks, p_lane record) to myzel_engine;
+grant execute on function project_of(p_repo_url text) to myzel_engine;
+grant execute on function project_of(p_repo_url text) to myzel_operator;
+grant execute on function project_of(p_repo_url text) to myzel_reader;
 grant execute on function prune_events(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) to myzel_engine;
 grant execute on function prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) to myzel_engine;
 grant execute on function prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) to myzel_engine;
 grant execute on function raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) to myzel_engine;
+grant execute on function ready_heads(p_places integer, OUT heads uuid[], OUT to_judge text[]) to myzel_engine;
 grant execute on function refresh_lanes(p_addressees text[]) to myzel_engine;
+grant execute on function refuse_child(p_parent tasks, p_epic uuid, p_child jsonb, p_problem text) to myzel_engine;
 grant execute on function refuse_running() to myzel_engine;
 grant execute on function refuse_truncate() to myzel_engine;
+grant execute on function reopen_epic(p_id uuid) to myzel_engine;
 grant execute on function repo_url_problem(p_repo_url text) to myzel_engine;
 grant execute on function repo_url_problem(p_repo_url text) to myzel_operator;
 grant execute on function repo_url_problem(p_repo_url text) to myzel_reader;
-grant execute on function reschedule(id uuid, note text) to myzel_engine;
-grant execute on function reschedule(id uuid, note text) to myzel_operator;
-grant execute on function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) to myzel_engine;
-grant execute on function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) to myzel_operator;
-grant execute on function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text) to myzel_reader;
+grant execute on function repository_key(p_repo_url text) to myzel_engine;
+grant execute on function repository_key(p_repo_url text) to myzel_operator;
+grant execute on function repository_key(p_repo_url text) to myzel_reader;
+grant execute on function reschedule(id uuid, note text, continue boolean) to myzel_engine;
+grant execute on function reschedule(id uuid, note text, continue boolean) to myzel_operator;
+grant execute on function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text, p_green_profile text, p_red_profile text) to myzel_engine;
+grant execute on function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text, p_green_profile text, p_red_profile text) to myzel_operator;
+grant execute on function resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text, p_green_profile text, p_red_profile text) to myzel_reader;
 grant execute on function result_of(p_attempt integer, p_outcome jsonb) to myzel_engine;
 grant execute on function resume(addressee text) to myzel_engine;
 grant execute on function resume(addressee text) to myzel_operator;
+grant execute on function run_brief(p_run runs) to myzel_engine;
 grant execute on function runs_fit_since(p_max_runs bigint) to myzel_engine;
 grant execute on function say_duration(p_duration interval) to myzel_engine;
 grant execute on function say_duration(p_duration interval) to myzel_operator;
 grant execute on function say_duration(p_duration interval) to myzel_reader;
+grant execute on function say_time(p_at timestamp with time zone) to myzel_engine;
 grant execute on function settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) to myzel_engine;
 grant execute on function settle_runs(p_epoch bigint, p_settlements jsonb) to myzel_engine;
 grant execute on function several_repositories_wait() to myzel_engine;
+grant execute on function shared_gate(p_task tasks, p_lane record) to myzel_engine;
+grant execute on function shut_gate(p_project text, p_epic uuid, p_paths text[], p_repo_url text, p_also text[], OUT gate text, OUT reason text, OUT opens_at timestamp with time zone) to myzel_engine;
+grant execute on function spend_on_epics(p_used jsonb) to myzel_engine;
+grant execute on function spent_today(p_project text) to myzel_engine;
 grant execute on function step_down(p_epoch bigint) to myzel_engine;
 grant execute on function stop(id uuid, reason text) to myzel_engine;
 grant execute on function stop(id uuid, reason text) to myzel_operator;
+grant execute on function stop_epic(id uuid, reason text) to myzel_engine;
+grant execute on function stop_epic(id uuid, reason text) to myzel_operator;
 grant execute on function store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) to myzel_engine;
 grant execute on function store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) to myzel_pod;
+grant execute on function store_work(p_run_id uuid, p_token text, p_bound_to text, p_branch text, p_base_sha text, p_head_sha text, p_bundle bytea, p_session_id uuid, p_session bytea) to myzel_engine;
+grant execute on function store_work(p_run_id uuid, p_token text, p_bound_to text, p_branch text, p_base_sha text, p_head_sha text, p_bundle bytea, p_session_id uuid, p_session bytea) to myzel_pod;
 grant execute on function sweep_lanes() to myzel_engine;
 grant execute on function task_problem(p_addressee text, p_prompt text, p_repo_url text, p_branch text) to myzel_engine;
 grant execute on function task_problem(p_addressee text, p_prompt text, p_repo_url text, p_branch text) to myzel_operator;
@@ -501,11 +914,20 @@ grant execute on function task_problem(p_addressee text, p_prompt text, p_repo_u
 grant execute on function terminate_silent_engine(p_silent interval) to myzel_engine;
 grant execute on function transcripts_fit_since(p_max_bytes bigint) to myzel_engine;
 grant execute on function unwatched(p_host text, p_engine engine_state) to myzel_engine;
+grant execute on function utc_day() to myzel_engine;
 grant execute on function wake_engine() to myzel_engine;
 grant execute on function wake_engine() to myzel_operator;
+grant execute on function wake_green(p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]) to myzel_engine;
+grant execute on function wake_idle_epics(p_epoch bigint) to myzel_engine;
+grant execute on function wake_up_excerpt_bytes() to myzel_engine;
+grant execute on function wake_up_files(p_wake_up_id uuid) to myzel_engine;
+grant execute on function wake_up_goal_bytes() to myzel_engine;
+grant execute on function wake_up_line(p_place bigint, p_result wake_up_results, p_task tasks, p_options task_options) to myzel_engine;
+grant execute on function wake_up_prompt(p_id uuid, p_epic uuid, p_addressee text) to myzel_engine;
 grant execute on function why_not_running(id uuid) to myzel_engine;
 grant execute on function why_not_running(id uuid) to myzel_operator;
 grant execute on function why_not_running(id uuid) to myzel_reader;
+grant execute on function work_bytes(p_run_id uuid) to myzel_engine;
 grant execute on function write_report(p_run_id uuid, p_token text, p_bound_to text, p_report jsonb, p_final boolean) to myzel_engine;
 grant execute on function write_report(p_run_id uuid, p_token text, p_bound_to text, p_report jsonb, p_final boolean) to myzel_pod;
 grant delete, insert, select, update on table addressees to myzel_engine;
@@ -515,24 +937,51 @@ grant delete, insert, select, update on table credentials to myzel_engine;
 grant delete, insert, select, update on table credentials to myzel_operator;
 grant select on table credentials to myzel_reader;
 grant delete, insert, select, update on table engine_state to myzel_engine;
-grant select, update (paused) on table engine_state to myzel_operator;
+grant select, update (max_daily_cost_usd), update (paused) on table engine_state to myzel_operator;
 grant select on table engine_state to myzel_reader;
+grant delete, insert, select, update on table epic_notes to myzel_engine;
+grant select on table epic_notes to myzel_operator;
+grant select on table epic_notes to myzel_reader;
+grant delete, insert, select, update on table epic_overview to myzel_engine;
+grant select on table epic_overview to myzel_operator;
+grant select on table epic_overview to myzel_reader;
+grant delete, insert, select, update on table epic_tasks to myzel_engine;
+grant select on table epic_tasks to myzel_operator;
+grant select on table epic_tasks to myzel_reader;
+grant delete, insert, select, update on table epics to myzel_engine;
+grant select on table epics to myzel_operator;
+grant select on table epics to myzel_reader;
 grant delete, insert, select, update on table failures to myzel_engine;
 grant select on table failures to myzel_operator;
 grant select on table failures to myzel_reader;
+grant delete, insert, select, update on table inbox to myzel_engine;
+grant select on table inbox to myzel_operator;
+grant select on table inbox to myzel_reader;
 grant delete, insert, select, update on table lane_changes to myzel_engine;
 grant delete, insert, select, update on table lanes to myzel_engine;
 grant select on table lanes to myzel_operator;
 grant select on table lanes to myzel_reader;
+grant delete, insert, select, update on table open_credentials to myzel_engine;
+grant select on table open_credentials to myzel_operator;
+grant select on table open_credentials to myzel_reader;
 grant delete, insert, select, update on table profiles to myzel_engine;
 grant delete, insert, select, update on table profiles to myzel_operator;
 grant select on table profiles to myzel_reader;
+grant delete, insert, select, update on table project_days to myzel_engine;
+grant select on table project_days to myzel_operator;
+grant select on table project_days to myzel_reader;
+grant delete, insert, select, update on table projects to myzel_engine;
+grant delete, insert, select, update on table projects to myzel_operator;
+grant select on table projects to myzel_reader;
 grant delete, insert, select, update on table queue to myzel_engine;
 grant select on table queue to myzel_operator;
 grant select on table queue to myzel_reader;
 grant delete, insert, select, update on table run_transcripts to myzel_engine;
 grant select on table run_transcripts to myzel_operator;
 grant select on table run_transcripts to myzel_reader;
+grant delete, insert, select, update on table run_work to myzel_engine;
+grant select on table run_work to myzel_operator;
+grant select on table run_work to myzel_reader;
 grant delete, insert, select, update on table running to myzel_engine;
 grant select on table running to myzel_operator;
 grant select on table running to myzel_reader;
@@ -554,3 +1003,6 @@ grant select on table tasks to myzel_reader;
 grant delete, insert, select, update on table unlaunched_runs to myzel_engine;
 grant select on table unlaunched_runs to myzel_operator;
 grant select on table unlaunched_runs to myzel_reader;
+grant delete, insert, select, update on table wake_up_results to myzel_engine;
+grant select on table wake_up_results to myzel_operator;
+grant select on table wake_up_results to myzel_reader;

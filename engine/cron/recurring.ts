@@ -7,17 +7,20 @@ import type { TaskList } from "graphile-worker";
 import type pg from "pg";
 import { asking } from "../store/connection.ts";
 import { sweepLanes } from "../store/dispatch.ts";
+import { endOverdueEpics, wakeIdleEpics } from "../store/epic-care.ts";
 import type { KeepLimits, Prunable } from "../store/prune.ts";
 import type { Leader } from "../loops/leader.ts";
 import { prune } from "./prune.ts";
 
 /**
  * Runs are pruned once a day (made up for where no engine was there): a round also looks at the runs that are
- * kept because they are the newest of their tasks.
+ * kept because they are the newest of their tasks. Epics are looked at often: a limit of time is a promise.
  */
 const CRONTAB = `
 17 * * * * sweep_lanes ?max=3
 37 * * * * prune_transcripts ?max=3
+* * * * * end_overdue_epics ?max=1
+*/5 * * * * wake_idle_epics ?max=1
 53 3 * * * prune_runs ?fill=1d&max=3
 `;
 /** Pruning takes a fifth of one connection's time at most, for at most three minutes of each hour or day. */
@@ -75,6 +78,13 @@ function tasksOf(leader: Leader, keep: KeepLimits): TaskList {
     sweep_lanes: async () => {
       const addressees = await sweepLanes(leader.database);
       leader.log.debug({ addressees }, "lanes swept");
+    },
+    end_overdue_epics: async () => {
+      const ended = await endOverdueEpics(leader.database, leader.epoch);
+      if (ended > 0) leader.log.info({ ended }, "epics whose wall time is over were ended");
+    },
+    wake_idle_epics: async () => {
+      await wakeIdleEpics(leader.database, leader.epoch);
     },
     prune_transcripts: () => pruneAndSay(leader, keep, ["transcripts"]),
     prune_runs: () => pruneAndSay(leader, keep, ["events", "runs"]),

@@ -6,9 +6,9 @@
  */
 import { EXIT } from "../../worker-image/contract.ts";
 import type { FailureCode, Report } from "../../worker-image/contract.ts";
-import type { JobEnd, PhaseEnd } from "./job.ts";
+import type { JobEnd, LaunchFailureCode, PhaseEnd } from "./job.ts";
 import { FAILURE_KINDS } from "./failure-codes.ts";
-import { blockedUntil, retryPauseSeconds } from "./retry.ts";
+import { blockedUntil, overloadedUntil, retryPauseSeconds } from "./retry.ts";
 
 /** What the database's settle_runs() executes. It makes no choice of its own but whether the task is still the run's. */
 export interface Settlement {
@@ -25,6 +25,7 @@ export interface Settlement {
   files_changed: string[];
   checks: Report["checks"];
   tasks: Report["tasks"];
+  finish_epic: Report["finish_epic"];
   cost_usd: number | null;
   input_tokens: number | null;
   output_tokens: number | null;
@@ -33,10 +34,26 @@ export interface Settlement {
   turns: number | null;
   session_id: string | null;
   model: string | null;
+  /** What the run did not push is kept. */
+  work_kept: boolean;
   retry_after_seconds: number | null;
-  /** ISO time; with usage limits only. */
+  /** Until when nothing starts with the run's credential: an ISO time, or `infinity`. */
   blocked_until: string | null;
   blocked_reason: string | null;
+  /** Of the credential, where this run adds to them. */
+  overloads_in_a_row: number | null;
+  /** ISO time: the service has warned of a usage limit that resets then. */
+  warned_until: string | null;
+}
+
+/** What went before a run that has to wait: of its task and of its credential. */
+export interface Past {
+  /** Runs of the task right before this one that ended with the same code and had done nothing. */
+  failuresInARow: number;
+  /** How often in a row the service was too busy for this credential. */
+  overloadsInARow: number;
+  /** The credential is blocked already. */
+  isBlocked: boolean;
 }
 
 /** What a settlement depends on besides the job's end. */
@@ -46,13 +63,29 @@ export interface SettledRun {
   stopReason: string | null;
   /** Stored by publish. */
   report: Report | null;
+  /** Where its outcome depends on it; missing: nothing went before. */
+  past?: Past | undefined;
+}
+
+/** So often in a row a task is put back without having done anything; then it fails. */
+const MOST_IN_A_ROW = { usage_limit: 3, api_overloaded: 20 } as const;
+
+const WAIT_CODES = Object.keys(MOST_IN_A_ROW) as (keyof typeof MOST_IN_A_ROW)[];
+
+/** The code of a failure after which a task waits, for which `Past` is asked; null: another end. */
+export function waitCode(report: Report | null): keyof typeof MOST_IN_A_ROW | null {
+  if (report === null || report.success) return null;
+  return WAIT_CODES.find((code) => code === report.code) ?? null;
 }
 
 /** The settlement of an ended job. `random` in [0, 1) spreads pauses. */
 export function settlementOf(run: SettledRun, end: JobEnd, now: Date, random: number): Settlement {
   const report = run.report ?? end.spooledReport;
   const exitCode = end.phases.at(-1)?.exitCode ?? null;
-  if (report !== null) return withConsequences(fromReport(report, exitCode), run, report.resets_at, now, random);
+  if (report !== null) {
+    const settlement = withConsequences(fromReport(report, exitCode), run, report.resets_at, now, random);
+    return withWarnings(settlement, report, now);
+  }
   const { code, error } = judgeWithoutReport(run, end);
   return withConsequences(failure(code, error, { exitCode, logs: end.logTail }), run, null, now, random);
 }
@@ -60,7 +93,7 @@ export function settlementOf(run: SettledRun, end: JobEnd, now: Date, random: nu
 /** The settlement of a run whose job could not be started. */
 export function settlementOfLaunchFailure(
   run: SettledRun,
-  failed: { code: "launch_failed" | "image_pull_failed"; message: string },
+  failed: { code: LaunchFailureCode; message: string },
   now: Date,
   random: number,
 ): Settlement {
@@ -134,16 +167,14 @@ function withConsequences(
   random: number,
 ): Settlement {
   if (settlement.failure_code === null) return settlement;
-  const kind = FAILURE_KINDS[settlement.failure_code];
-  if (kind === "waiting") {
-    return {
-      ...settlement,
-      action: "requeue",
-      retry_after_seconds: 0,
-      blocked_until: blockedUntil(resetsAt, now, random).toISOString(),
-      blocked_reason: settlement.error,
-    };
+  if (settlement.failure_code === "usage_limit") {
+    const until = blockedUntil(resetsAt, now, random).toISOString();
+    return putBack({ ...settlement, blocked_until: until, blocked_reason: settlement.error }, "usage_limit", run.past);
   }
+  if (settlement.failure_code === "api_overloaded") {
+    return putBack(paused(settlement, run.past, now, random), "api_overloaded", run.past);
+  }
+  const kind = FAILURE_KINDS[settlement.failure_code];
   if (kind === "final") return settlement;
   const pause = retryPauseSeconds(run.retries, random);
   if (pause === null) {
@@ -151,6 +182,42 @@ function withConsequences(
   }
   return { ...settlement, action: "requeue", retry_after_seconds: pause };
 }
+
+/** The task waits as long as its credential is blocked; unless it has done so too often, and for nothing. */
+function putBack(settlement: Settlement, code: keyof typeof MOST_IN_A_ROW, past: Past | undefined): Settlement {
+  const inARow = (past?.failuresInARow ?? 0) + 1;
+  const hasDoneSomething = (settlement.output_tokens ?? 0) > 0;
+  if (hasDoneSomething || inARow < MOST_IN_A_ROW[code]) {
+    return { ...settlement, action: "requeue", retry_after_seconds: 0 };
+  }
+  return {
+    ...settlement,
+    error: `${settlement.error ?? ""} (given up: ${inARow} times in a row it got nothing done)`.trim(),
+  };
+}
+
+/** The service is too busy: all that use the credential wait, a step longer each time that waiting was not enough. */
+function paused(settlement: Settlement, past: Past | undefined, now: Date, random: number): Settlement {
+  if (past?.isBlocked === true) return settlement;
+  const overloads = (past?.overloadsInARow ?? 0) + 1;
+  return {
+    ...settlement,
+    overloads_in_a_row: overloads,
+    blocked_until: overloadedUntil(overloads, now, random).toISOString(),
+    blocked_reason: settlement.error,
+  };
+}
+
+/** What the service said besides of the credential, whatever became of the run. */
+function withWarnings(settlement: Settlement, report: Report, now: Date): Settlement {
+  const { warned_until: warned } = report;
+  const warnedUntil = warned === null || warned * 1000 <= now.getTime() ? null : blockedUntil(warned, now, 0);
+  const settled = { ...settlement, warned_until: warnedUntil?.toISOString() ?? null };
+  return report.paid_usage ? { ...settled, blocked_until: "infinity", blocked_reason: PAID_USAGE } : settled;
+}
+
+const PAID_USAGE =
+  "the account went on with paid extra usage. Switch that off at Claude, then clear blocked_until of this credential.";
 
 function fromReport(report: Report, exitCode: number | null): Settlement {
   return {
@@ -164,6 +231,7 @@ function fromReport(report: Report, exitCode: number | null): Settlement {
     files_changed: report.files_changed,
     checks: report.checks,
     tasks: report.tasks,
+    finish_epic: report.finish_epic,
     cost_usd: report.cost_usd,
     input_tokens: report.input_tokens,
     output_tokens: report.output_tokens,
@@ -172,6 +240,7 @@ function fromReport(report: Report, exitCode: number | null): Settlement {
     turns: report.turns,
     session_id: report.session_id,
     model: report.model,
+    work_kept: report.work_kept,
   };
 }
 
@@ -195,6 +264,7 @@ function failure(
     files_changed: [],
     checks: null,
     tasks: [],
+    finish_epic: null,
     cost_usd: null,
     input_tokens: null,
     output_tokens: null,
@@ -203,8 +273,11 @@ function failure(
     turns: null,
     session_id: null,
     model: null,
+    work_kept: false,
     retry_after_seconds: null,
     blocked_until: null,
     blocked_reason: null,
+    overloads_in_a_row: null,
+    warned_until: null,
   };
 }

@@ -16,6 +16,19 @@ export function retryPauseSeconds(retries: number, random: number): number | nul
   return pause === undefined ? null : pause * (1 - JITTER * random);
 }
 
+/** Pauses of a credential while the service is too busy, by how often it was in a row. */
+const OVERLOAD_PAUSES_SECONDS = [30, 60, 120, 300, 600, 1200] as const;
+
+/**
+ * Until when nothing starts with a credential whose run the service was too busy for.
+ * @param overloads how often in a row, this one included; the steps grow to 20 minutes
+ * @param random in [0, 1): spreads the engines of the world
+ */
+export function overloadedUntil(overloads: number, now: Date, random: number): Date {
+  const pause = OVERLOAD_PAUSES_SECONDS[Math.min(overloads, OVERLOAD_PAUSES_SECONDS.length) - 1] ?? 30;
+  return new Date(now.getTime() + pause * 1000 * (1 + JITTER * random));
+}
+
 /** Where Claude did not say when a usage limit ends. */
 const UNKNOWN_RESET_SECONDS = 15 * 60;
 /** A limit that is said to be over already (clock skew) still blocks for a moment, or it would be a retry storm. */

@@ -36,10 +36,14 @@ export interface Credentials {
   blocked_until: Timestamp | null;
   env_var: string | null;
   file_path: string | null;
+  keep_reserve: Generated<boolean>;
+  max_live_runs: number | null;
   name: string;
+  overloads_in_a_row: Generated<number>;
   problem: string | null;
   secret_key: string | null;
   secret_name: string | null;
+  warned_until: Timestamp | null;
 }
 
 export interface EngineState {
@@ -50,11 +54,109 @@ export interface EngineState {
   key_hash: Buffer | null;
   launcher: string | null;
   led_since: Timestamp | null;
+  max_daily_cost_usd: Numeric | null;
   max_live_runs: Generated<number>;
   paused: Generated<boolean>;
   pid: number | null;
   singleton: Generated<boolean>;
   version: string | null;
+}
+
+export interface EpicNotes {
+  addressee: string;
+  at: Generated<Timestamp>;
+  epic: string;
+  id: Generated<number>;
+  note: string;
+  wake_up_id: string | null;
+}
+
+export interface EpicOverview {
+  addressee: string | null;
+  completed: number | null;
+  cost_usd: Numeric | null;
+  created_at: Timestamp | null;
+  created_by: string | null;
+  end_code: string | null;
+  ended_at: Timestamp | null;
+  failed: number | null;
+  id: string | null;
+  max_cost_usd: Numeric | null;
+  max_depth: number | null;
+  max_failures_in_a_row: number | null;
+  max_live_runs: number | null;
+  max_runs: number | null;
+  max_tasks: number | null;
+  max_tasks_per_run: number | null;
+  max_tokens: number | null;
+  max_wall_time: string | null;
+  pending: number | null;
+  plan_branch: string | null;
+  plan_commit: string | null;
+  project: string | null;
+  repo_url: string | null;
+  running: number | null;
+  runs: number | null;
+  stalls: number | null;
+  started_at: Timestamp | null;
+  state: string | null;
+  summary: string | null;
+  tasks: number | null;
+  title: string | null;
+  tokens: number | null;
+  waits_for: string | null;
+}
+
+export interface Epics {
+  addressee: string;
+  cost_usd: Generated<Numeric>;
+  created_at: Generated<Timestamp>;
+  created_by: string | null;
+  end_code: string | null;
+  ended_at: Timestamp | null;
+  id: string;
+  max_cost_usd: Numeric | null;
+  max_depth: Generated<number>;
+  max_failures_in_a_row: Generated<number>;
+  max_live_runs: Generated<number>;
+  max_runs: Generated<number>;
+  max_tasks: Generated<number>;
+  max_tasks_per_run: Generated<number>;
+  max_tokens: number | null;
+  max_wall_time: Generated<string>;
+  plan_branch: string | null;
+  plan_commit: string | null;
+  project: string | null;
+  repo_url: string | null;
+  runs: Generated<number>;
+  stalls: Generated<number>;
+  started_at: Timestamp | null;
+  state: Generated<string>;
+  summary: string | null;
+  tasks: Generated<number>;
+  title: string;
+  tokens: Generated<number>;
+}
+
+export interface EpicTasks {
+  addressee: string | null;
+  branch: string | null;
+  code: string | null;
+  completed_at: Timestamp | null;
+  cost_usd: Numeric | null;
+  created_at: Timestamp | null;
+  created_by: string | null;
+  depth: number | null;
+  epic: string | null;
+  id: string | null;
+  kind: string | null;
+  parent_id: string | null;
+  prompt: string | null;
+  runs: number | null;
+  started_at: Timestamp | null;
+  status: string | null;
+  step: string | null;
+  success: boolean | null;
 }
 
 export interface Failures {
@@ -68,19 +170,41 @@ export interface Failures {
   repo_url: string | null;
 }
 
+export interface Inbox {
+  addressee: string | null;
+  created_at: Timestamp | null;
+  created_by: string | null;
+  epic: string | null;
+  id: string | null;
+  kind: string | null;
+  prompt: string | null;
+  repo_url: string | null;
+}
+
 export interface LaneChanges {
-  addressee: string;
+  addressee: string | null;
+  gate: string | null;
 }
 
 export interface Lanes {
   addressee: string;
   credential: string;
+  epic: string | null;
+  gate: string | null;
   head_created_at: Timestamp;
   head_task_id: string;
+  paths: string[] | null;
   profile: string;
+  project: string | null;
   ready: boolean;
   repo_url: string;
+  role: string;
   wake_at: Timestamp | null;
+}
+
+export interface OpenCredentials {
+  name: string | null;
+  room: number | null;
 }
 
 export interface Profiles {
@@ -101,12 +225,51 @@ export interface Profiles {
   memory: string | null;
   model: string | null;
   name: string;
+  pod_template: Json | null;
   push_failing_work: Generated<boolean>;
   role: string;
   run_commit_hooks: Generated<boolean>;
   silence_limit: Generated<string>;
   system_prompt: string | null;
   time_limit: Generated<string>;
+  trust_repository: Generated<boolean>;
+}
+
+export interface ProjectDays {
+  cost_usd: Generated<Numeric>;
+  day: Timestamp;
+  project: string;
+  runs: Generated<number>;
+  tokens: Generated<number>;
+}
+
+export interface Projects {
+  approver: Generated<string>;
+  check_command: string | null;
+  created_at: Generated<Timestamp>;
+  credential: string | null;
+  default_branch: string | null;
+  epic_max_cost_usd: Numeric | null;
+  epic_max_depth: number | null;
+  epic_max_failures_in_a_row: number | null;
+  epic_max_live_runs: number | null;
+  epic_max_runs: number | null;
+  epic_max_tasks: number | null;
+  epic_max_tasks_per_run: number | null;
+  epic_max_tokens: number | null;
+  epic_max_wall_time: string | null;
+  green_profile: string | null;
+  host_api: string | null;
+  host_api_url: string | null;
+  max_daily_cost_usd: Numeric | null;
+  max_live_runs: number | null;
+  merge_policy: string | null;
+  name: string;
+  paused: Generated<boolean>;
+  plan_branch: Generated<string>;
+  red_profile: string | null;
+  repo_url: string;
+  setup_command: string | null;
 }
 
 export interface Queue {
@@ -146,10 +309,12 @@ export interface Runs {
   commit_sha: string | null;
   cost_usd: Numeric | null;
   credential: string;
+  epic: string | null;
   epoch: number;
   error: string | null;
   exit_code: number | null;
   failure_code: string | null;
+  files_changed: string[] | null;
   finished_at: Timestamp | null;
   host: string | null;
   id: string;
@@ -159,8 +324,10 @@ export interface Runs {
   launcher: string;
   model: string | null;
   output_tokens: number | null;
+  paths: string[] | null;
   pod_name: string | null;
   profile: string;
+  project: string | null;
   repo_url: string | null;
   report: Json | null;
   retries: Generated<number>;
@@ -184,6 +351,17 @@ export interface RunTranscripts {
   run_id: string;
   stored_at: Generated<Timestamp>;
   truncated: boolean;
+}
+
+export interface RunWork {
+  base_sha: string | null;
+  branch: string | null;
+  bundle: Buffer | null;
+  head_sha: string | null;
+  run_id: string;
+  session: Buffer | null;
+  session_id: string | null;
+  stored_at: Generated<Timestamp>;
 }
 
 export interface Spend {
@@ -214,11 +392,20 @@ export interface TaskEvents {
 
 export interface TaskOptions {
   base_branch: string | null;
+  continue_run: string | null;
+  depth: Generated<number>;
   effort: string | null;
+  epic: string | null;
+  group_id: string | null;
   idempotency_key: string | null;
   kind: string | null;
+  merge_branch: string | null;
   model: string | null;
+  on_approval: Json | null;
+  paths: string[] | null;
   profile: string | null;
+  pull_request: Generated<boolean>;
+  step: string | null;
   task_id: string;
 }
 
@@ -250,6 +437,8 @@ export interface UnlaunchedRuns {
   image: string | null;
   job_name: string | null;
   memory: string | null;
+  pod_template: Json | null;
+  profile: string | null;
   repo_url: string | null;
   retries: number | null;
   role: string | null;
@@ -258,18 +447,35 @@ export interface UnlaunchedRuns {
   secret_name: string | null;
   task_id: string | null;
   time_limit_seconds: number | null;
+  waiting_for: string | null;
+}
+
+export interface WakeUpResults {
+  at: Generated<Timestamp>;
+  result: Json;
+  task_id: string;
+  wake_up_id: string;
 }
 
 export interface DB {
   addressees: Addressees;
   credentials: Credentials;
   engine_state: EngineState;
+  epic_notes: EpicNotes;
+  epic_overview: EpicOverview;
+  epic_tasks: EpicTasks;
+  epics: Epics;
   failures: Failures;
+  inbox: Inbox;
   lane_changes: LaneChanges;
   lanes: Lanes;
+  open_credentials: OpenCredentials;
   profiles: Profiles;
+  project_days: ProjectDays;
+  projects: Projects;
   queue: Queue;
   run_transcripts: RunTranscripts;
+  run_work: RunWork;
   running: Running;
   runs: Runs;
   spend: Spend;
@@ -277,4 +483,5 @@ export interface DB {
   task_options: TaskOptions;
   tasks: Tasks;
   unlaunched_runs: UnlaunchedRuns;
+  wake_up_results: WakeUpResults;
 }

@@ -16,7 +16,7 @@ export interface Claim {
 export interface Claimed {
   /** The runs it made. */
   to_launch: UnlaunchedRun[];
-  /** Changes of lanes that were worked off; more may be left. */
+  /** Changes of lanes that were worked off or made; more may be left. */
   drained: number;
   /** Milliseconds until a gate opens by the clock alone; null if none will. */
   next_look_ms: number | null;

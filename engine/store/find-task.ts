@@ -1,4 +1,7 @@
-/** Which task a person means: a whole id, a unique beginning of one, or `@last`. */
+/**
+ * Which task or epic a person means: a whole id, a unique beginning or end of one, or `@last`. Ids of the same minute
+ * begin alike where they begin with the time, so people see their ends.
+ */
 import { sql } from "kysely";
 import { asking } from "./connection.ts";
 import type { Database } from "./connection.ts";
@@ -8,54 +11,91 @@ const LEAST_DIGITS = 4;
 const ALL_DIGITS = 32;
 const MOST_CANDIDATES = 5;
 
+interface Kind {
+  table: "tasks" | "epics";
+  one: string;
+  many: string;
+}
+
+const TASK: Kind = { table: "tasks", one: "task", many: "tasks" };
+const EPIC: Kind = { table: "epics", one: "epic", many: "epics" };
+
+/** An id with what it is about, for completion. */
+export interface Named {
+  id: string;
+  prompt: string;
+}
+
 /**
  * The task's id.
- * @throws NotFoundError where there is none, where several begin like that (it names them), or where it is no id
+ * @throws NotFoundError where there is none, where several begin or end like that (it names them), or where it is no id
  */
 export async function findTask(database: Database, given: string): Promise<string> {
-  if (given === "@last") return await newestTask(database);
-  const digits = given.trim().toLowerCase().replaceAll("-", "");
-  if (!/^[0-9a-f]+$/.test(digits) || digits.length > ALL_DIGITS || digits.length < LEAST_DIGITS) {
-    throw new NotFoundError(
-      `"${given.slice(0, 60)}" is no task id: give one, or at least its first ${LEAST_DIGITS} digits, or @last.`,
-    );
-  }
-  const found = await tasksBetween(database, digits.padEnd(ALL_DIGITS, "0"), digits.padEnd(ALL_DIGITS, "f"));
-  const [only] = found;
-  if (only === undefined) throw new NotFoundError(`There is no task whose id begins with "${given}".`);
-  if (found.length === 1) return only;
-  const more = found.length > MOST_CANDIDATES ? " and others" : "";
-  throw new NotFoundError(
-    `"${given}" is the beginning of several tasks: ${found.slice(0, MOST_CANDIDATES).join(", ")}${more}.`,
-  );
+  return given === "@last" ? newest(TASK, await newestTasks(database, 1)) : await find(database, TASK, given);
+}
+
+/** The epic's id. @throws NotFoundError as findTask */
+export async function findEpic(database: Database, given: string): Promise<string> {
+  return given === "@last" ? newest(EPIC, await newestEpics(database, 1)) : await find(database, EPIC, given);
 }
 
 /** Ids of the newest tasks with their prompts' beginnings, for completion. */
-export async function newestTasks(database: Database, limit: number): Promise<{ id: string; prompt: string }[]> {
+export async function newestTasks(database: Database, limit: number): Promise<Named[]> {
   const result = await asking(
-    sql<{ id: string; prompt: string }>`
+    sql<Named>`
       select id, left(prompt, 200) as prompt from tasks order by created_at desc limit ${limit}`.execute(database.db),
   );
   return result.rows;
 }
 
-async function newestTask(database: Database): Promise<string> {
-  const [task] = await newestTasks(database, 1);
-  if (task === undefined) throw new NotFoundError("There is no task yet.");
-  return task.id;
+/** Ids of the newest epics with their titles, for completion. */
+export async function newestEpics(database: Database, limit: number): Promise<Named[]> {
+  const result = await asking(
+    sql<Named>`select id, title as prompt from epics order by created_at desc limit ${limit}`.execute(database.db),
+  );
+  return result.rows;
 }
 
-/** Inclusive, in the order of ids: the primary key's index finds them. */
-async function tasksBetween(database: Database, first: string, last: string): Promise<string[]> {
-  const rows = await asking(
-    database.db
-      .selectFrom("tasks")
-      .select("id")
-      .where("id", ">=", first)
-      .where("id", "<=", last)
-      .orderBy("id")
-      .limit(MOST_CANDIDATES + 1)
-      .execute(),
+async function find(database: Database, kind: Kind, given: string): Promise<string> {
+  const digits = given.trim().toLowerCase().replaceAll("-", "");
+  if (!/^[0-9a-f]+$/.test(digits) || digits.length > ALL_DIGITS || digits.length < LEAST_DIGITS) {
+    throw new NotFoundError(
+      `"${given.slice(0, 60)}" is no ${kind.one} id: give one, or at least its first or last ${LEAST_DIGITS} digits, or @last.`,
+    );
+  }
+  const found = await idsLike(database, kind, digits);
+  const [only] = found;
+  if (only === undefined) throw new NotFoundError(`There is no ${kind.one} whose id begins or ends with "${given}".`);
+  if (found.length === 1) return only;
+  const more = found.length > MOST_CANDIDATES ? " and others" : "";
+  throw new NotFoundError(
+    `"${given}" is the beginning or end of several ${kind.many}: ${found.slice(0, MOST_CANDIDATES).join(", ")}${more}.`,
   );
-  return rows.map((row) => row.id);
+}
+
+function newest(kind: Kind, rows: readonly Named[]): string {
+  const [row] = rows;
+  if (row === undefined) throw new NotFoundError(`There is no ${kind.one} yet.`);
+  return row.id;
+}
+
+/** In their order. Beginnings are found by the primary key's index; ends are looked for in all ids. */
+async function idsLike(database: Database, kind: Kind, digits: string): Promise<string[]> {
+  const table = sql.table(kind.table);
+  const first = digits.padEnd(ALL_DIGITS, "0");
+  const last = digits.padEnd(ALL_DIGITS, "f");
+  const result = await asking(
+    sql<{ id: string }>`
+      (select id from ${table} where id between ${first} and ${last} order by id limit ${MOST_CANDIDATES + 1})
+      union
+      (select id from ${table}
+       where ${digits.length < ALL_DIGITS} and id::text like ${ending(digits)} limit ${MOST_CANDIDATES + 1})
+      order by id`.execute(database.db),
+  );
+  return result.rows.map((row) => row.id);
+}
+
+/** The pattern of ids that end like this: an underscore stands for any digit. */
+function ending(digits: string): string {
+  return digits.padStart(ALL_DIGITS, "_").replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
 }

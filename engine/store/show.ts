@@ -23,6 +23,9 @@ const RUN_COLUMNS = [
   "profile",
   "credential",
   "repo_url",
+  "project",
+  "epic",
+  "paths",
   "started_at",
   "launched_at",
   "settled_at",
@@ -37,6 +40,7 @@ const RUN_COLUMNS = [
   "retry_at",
   "branch",
   "commit_sha",
+  "files_changed",
   "cost_usd",
   "input_tokens",
   "output_tokens",
@@ -46,6 +50,25 @@ const RUN_COLUMNS = [
   "session_id",
   "model",
 ] as const satisfies readonly (keyof Runs)[];
+
+/** All of task_options but whose row it is. */
+const OPTION_COLUMNS = [
+  "profile",
+  "model",
+  "effort",
+  "base_branch",
+  "idempotency_key",
+  "kind",
+  "epic",
+  "depth",
+  "step",
+  "paths",
+  "group_id",
+  "pull_request",
+  "merge_branch",
+  "on_approval",
+  "continue_run",
+] as const satisfies readonly (keyof TaskOptions)[];
 
 export type RunRow = Pick<Selectable<Runs>, (typeof RUN_COLUMNS)[number]>;
 
@@ -61,13 +84,7 @@ export interface ShownTask extends TaskRow {
 export async function showTask(database: Database, id: string): Promise<ShownTask> {
   const [task, options, why, runs] = await Promise.all([
     asking(database.db.selectFrom("tasks").selectAll().where("id", "=", id).executeTakeFirst()),
-    asking(
-      database.db
-        .selectFrom("task_options")
-        .select(["profile", "model", "effort", "base_branch", "idempotency_key", "kind"])
-        .where("task_id", "=", id)
-        .executeTakeFirst(),
-    ),
+    asking(database.db.selectFrom("task_options").select(OPTION_COLUMNS).where("task_id", "=", id).executeTakeFirst()),
     asking(sql<Why>`select reason, explanation from why_not_running(${id})`.execute(database.db)),
     runsOf(database, id),
   ]);

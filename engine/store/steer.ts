@@ -10,9 +10,19 @@ export interface Why {
   explanation: string;
 }
 
-/** Runs a task again; `note` is added to the end of its prompt. @throws RefusedError, NotFoundError */
-export async function rescheduleTask(database: Database, id: string, note: string | undefined): Promise<TaskRow> {
-  return await oneTask(sql<TaskRow>`select * from reschedule(${id}, ${note ?? null})`.execute(database.db), id);
+/**
+ * Runs a task again; `note` is added to the end of its prompt. `continue`: from what its newest attempt left unpushed.
+ * @throws RefusedError, NotFoundError
+ */
+export async function rescheduleTask(
+  database: Database,
+  id: string,
+  how: { note?: string | undefined; continue?: boolean } = {},
+): Promise<TaskRow> {
+  return await oneTask(
+    sql<TaskRow>`select * from reschedule(${id}, ${how.note ?? null}, ${how.continue ?? false})`.execute(database.db),
+    id,
+  );
 }
 
 /** Stops or cancels; `before` is the status it had. @throws NotFoundError */
@@ -24,6 +34,11 @@ export async function stopTask(
   const before = await asking(database.db.selectFrom("tasks").select("status").where("id", "=", id).executeTakeFirst());
   const task = await oneTask(sql<TaskRow>`select * from stop(${id}, ${reason ?? null})`.execute(database.db), id);
   return { task, before: before?.status ?? task.status };
+}
+
+/** Lets a pending task go before all others of its addressee. @throws RefusedError, NotFoundError */
+export async function moveFirst(database: Database, id: string): Promise<TaskRow> {
+  return await oneTask(sql<TaskRow>`select * from move_first(${id})`.execute(database.db), id);
 }
 
 /** What it waits for; null for an unknown id. */

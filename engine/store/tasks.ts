@@ -4,6 +4,7 @@ import type { Selectable } from "kysely";
 import { asking } from "./connection.ts";
 import type { Database } from "./connection.ts";
 import type { Tasks } from "./database.ts";
+import { rehearse } from "./rehearse.ts";
 
 export type TaskRow = Selectable<Tasks>;
 
@@ -50,17 +51,7 @@ export async function enqueueTask(database: Database, task: NewTask): Promise<{ 
 
 /** The row that `enqueueTask` would make, judged by the database; nothing is stored. @throws as `enqueueTask` */
 export async function rehearseEnqueue(database: Database, task: NewTask): Promise<TaskRow> {
-  let row: TaskRow | undefined;
-  const rollback = new Error("rehearsal");
-  await asking(
-    database.db.transaction().execute(async (transaction) => {
-      row = onlyRow((await callEnqueue(task).execute(transaction)).rows);
-      throw rollback;
-    }),
-  ).catch((error: unknown) => {
-    if (error !== rollback) throw error;
-  });
-  return onlyRow(row === undefined ? [] : [row]);
+  return await rehearse(database, async (transaction) => onlyRow((await callEnqueue(task).execute(transaction)).rows));
 }
 
 function callEnqueue(task: NewTask) {

@@ -2,13 +2,15 @@
 --
 -- Guarantees: at most one live run a slot and a task (unique indexes), at most capacity live runs an addressee, the
 -- oldest pending task of an addressee first, the oldest head first over all addressees; while the global limit binds,
--- places go round over the repositories, the one with the fewest live runs first. Its cost does not grow with the
+-- places go round over the repositories, the one with the fewest live runs first; never more live runs than a project, an
+-- epic or a credential allows, nor two of one repository that will change the same path. Its cost does not grow with the
 -- backlog: it looks at lanes that changed and at lanes that are ready.
 -- Returns the claimed runs with what their launch needs (to_launch: rows of the view unlaunched_runs), how many changes
--- of lanes it worked off (drained; more may be left), and in how many milliseconds a gate opens by the clock alone (a
--- pause after a failure, a usage limit; null if none).
+-- of lanes it worked off or made (drained; more may be left), and in how many milliseconds a gate opens by the clock alone
+-- (a pause after a failure, a usage limit, the end of a day; null if none).
 -- Ids and token hashes of the new runs are given, because the token is made outside of the database.
--- Locks: the epoch (shared), the claimed tasks (skipping locked ones: such a head keeps its place), their new runs.
+-- Locks: the epoch (shared), the claimed tasks (skipping locked ones: such a head keeps its place), their new runs, and
+-- the tasks that it parked.
 -- Raises MZ001 when the epoch is over.
 drop function if exists claim_runs(bigint, text, text, integer, uuid[], bytea[]);
 create function claim_runs(
@@ -29,9 +31,13 @@ as $$
 #variable_conflict use_column
 declare
   v_changed text[];
+  v_gates text[];
   v_profile_changed boolean;
   v_places integer;
   v_heads uuid[];
+  v_to_judge text[];
+  v_found integer;
+  v_parked integer;
   v_tasks uuid[];
   v_runs uuid[];
   v_addressees text[];
@@ -39,46 +45,67 @@ begin
   to_launch := '[]';
   perform hold_epoch(p_epoch);
 
-  -- 1. Lanes that changed, and lanes whose pause after a failure is over.
+  -- 1. Lanes that changed, lanes whose pause after a failure is over, and lanes behind gates that may have opened.
   with gone as (
-    delete from lane_changes where ctid = any (array(select ctid from lane_changes limit 2000)) returning addressee
+    delete from lane_changes where ctid = any (array(select ctid from lane_changes limit 2000)) returning addressee, gate
   )
-  select array_agg(distinct addressee), count(*) into v_changed, drained from gone;
+  select
+    array_agg(distinct addressee) filter (where addressee is not null),
+    array_agg(distinct gate) filter (where gate is not null),
+    count(*)
+  into v_changed, v_gates, drained
+  from gone;
   v_profile_changed := coalesce('' = any (v_changed), false);
   if v_profile_changed then
     insert into lane_changes (addressee) select addressee from lanes; -- the next claim begins with them
     v_changed := array_remove(v_changed, '');
   end if;
-  select v_changed || array_agg(addressee) into v_changed
-  from (select addressee from lanes where wake_at <= myzel_now() limit 2000) woken;
+  select v_changed || array_agg(addressee), v_gates || array_agg(distinct gate) filter (where gate is not null)
+  into v_changed, v_gates
+  from (select addressee, gate from lanes where wake_at <= myzel_now() limit 2000) woken;
   if v_changed is not null then
     perform refresh_lanes(array(select distinct unnest(v_changed)));
   end if;
+  if v_gates is not null then
+    perform open_gates(v_gates);
+  end if;
+
+  -- 2. Free places.
+  select case when s.paused or day_is_spent(s.max_daily_cost_usd) then 0
+    else least(p_limit, s.max_live_runs - live.count) end
+  into v_places
+  from engine_state s, (select count(*) from runs where finished_at is null) live;
 
   select ceil(extract(epoch from least(min(opens_at), myzel_now() + interval '1 day') - myzel_now()) * 1000) into next_look_ms
   from (
     select min(wake_at) as opens_at from lanes
     union all
     select min(blocked_until) from credentials where blocked_until > myzel_now()
+    union all
+    select min(warned_until) from credentials where keep_reserve and warned_until > myzel_now()
+    union all
+    select next_utc_day() from engine_state where max_daily_cost_usd is not null
   ) gate;
 
-  -- 2. Free places.
-  select case when s.paused then 0 else least(p_limit, s.max_live_runs - live.count) end into v_places
-  from engine_state s, (select count(*) from runs where finished_at is null) live;
   if v_places <= 0 or v_profile_changed then
     return next;
     return;
   end if;
 
-  -- 3. Heads to start, oldest first; fairly over the repositories where not all of them can.
-  v_heads := oldest_ready_heads(v_places + 1);
-  if cardinality(v_heads) > v_places then
-    v_heads := case when several_repositories_wait() then fair_ready_heads(v_places) else v_heads[:v_places] end;
-  end if;
+  -- 3. Heads to start, oldest first; fairly over the repositories where not all of them can. What a gate shuts out is
+  -- parked and others are taken instead, a few times: the next claim does the rest.
+  for v_round in 1 .. 4 loop
+    select h.heads, h.to_judge into v_heads, v_to_judge from ready_heads(v_places) h;
+    exit when v_to_judge is null;
+    v_found := cardinality(v_heads);
+    select j.may_start, j.parked into v_heads, v_parked from judge_heads(v_heads, v_to_judge) j;
+    drained := drained + v_parked;
+    exit when v_parked = 0 or v_found < v_places;
+  end loop;
 
   -- 4. Lock them, each as the head its lane said it is; a run for each, on the lowest free slot.
   with head as materialized (
-    select t.id, t.addressee, t.created_at, t.repo_url, lane.profile, lane.credential
+    select t.id, t.addressee, t.created_at, t.repo_url, lane.profile, lane.credential, lane.project, lane.epic, lane.paths
     from unnest(v_heads) h (id)
     cross join lateral (
       select t.id, t.addressee, t.created_at, t.repo_url, t.status from tasks t
@@ -87,47 +114,37 @@ begin
       for update skip locked
     ) t
     cross join lateral (
-      select l.profile, l.credential from lanes l
+      select l.profile, l.credential, l.project, l.epic, l.paths from lanes l
       where l.addressee = t.addressee and l.head_task_id = t.id and l.head_created_at = t.created_at
       limit 1
     ) lane
     where t.status = 'pending'
   ), chosen as (
     select
-      head.id as task_id, head.addressee, head.repo_url, head.profile, head.credential,
+      head.*,
       slot.slot,
       coalesce(last.attempt, 0) + 1 as attempt,
       case
         when last.retry_at is null then 0
-        when last.failure_code = 'usage_limit' then last.retries
+        when last.failure_code in ('usage_limit', 'api_overloaded') then last.retries
         else last.retries + 1
       end as retries,
       row_number() over (order by head.created_at, head.id) as place
     from head
-    left join lateral (
-      select a.capacity, a.paused from addressees a where a.addressee = head.addressee limit 1) a on true
     left join lateral (
       select r.attempt, r.retries, r.retry_at, r.failure_code from runs r
       where r.task_id = head.id
       order by r.attempt desc
       limit 1
     ) last on true
-    cross join lateral (
-      select s.slot from generate_series(1, coalesce(a.capacity, 1)) s (slot)
-      where not exists (
-        select 1 from runs r where r.addressee = head.addressee and r.slot = s.slot and r.finished_at is null)
-      order by s.slot
-      limit 1
-    ) slot
-    where not coalesce(a.paused, false)
-      and (select count(*) from runs r where r.addressee = head.addressee and r.finished_at is null)
-        < coalesce(a.capacity, 1)
+    cross join lateral free_slot(head.addressee) slot
   ), inserted as (
     insert into runs (id, task_id, addressee, slot, attempt, retries, epoch, launcher, host, job_name, profile,
-      credential, repo_url, token_hash)
-    select p_run_ids[place], task_id, addressee, slot, attempt, retries, p_epoch, p_launcher, p_host,
-      'task-' || task_id || '-' || attempt, profile, credential, repo_url, p_token_hashes[place]
-    from chosen
+      credential, repo_url, project, epic, paths, token_hash)
+    select p_run_ids[c.place], c.id, c.addressee, c.slot, c.attempt, c.retries, p_epoch, p_launcher, p_host,
+      'task-' || c.id || '-' || c.attempt, c.profile, c.credential, c.repo_url, c.project, c.epic, c.paths,
+      p_token_hashes[c.place]
+    from chosen c
     returning id, task_id, addressee
   )
   select array_agg(task_id), array_agg(id), array_agg(addressee) into v_tasks, v_runs, v_addressees from inserted;
@@ -141,24 +158,78 @@ begin
   return next;
 end $$;
 
--- Heads of ready lanes behind open credentials, oldest first.
-create or replace function oldest_ready_heads(p_limit integer) returns uuid[]
+drop function if exists oldest_ready_heads(integer);
+drop function if exists fair_ready_heads(integer);
+
+-- The lowest slot that a run of this addressee may take now; no row where it is paused or all are taken. (Inlined.)
+create or replace function free_slot(p_addressee text) returns table (slot integer)
+  language sql stable as $$
+  select s.slot
+  from (
+    select coalesce(max(a.capacity), 1) as capacity, coalesce(bool_or(a.paused), false) as paused
+    from addressees a
+    where a.addressee = p_addressee
+  ) a
+  cross join lateral generate_series(1, a.capacity) s (slot)
+  where not a.paused
+    and (select count(*) from runs r where r.addressee = p_addressee and r.finished_at is null) < a.capacity
+    and not exists (select from runs r where r.addressee = p_addressee and r.slot = s.slot and r.finished_at is null)
+  order by s.slot
+  limit 1
+$$;
+
+-- The heads for so many places, in the order in which they have a right to them, and the lanes of those among them that
+-- judge_heads() has to see (null: none).
+create or replace function ready_heads(p_places integer, out heads uuid[], out to_judge text[])
   language plpgsql stable as $$
 begin
-  return (select array_agg(head.head_task_id order by head.head_created_at, head.head_task_id)
+  select h.heads, h.to_judge into heads, to_judge from oldest_ready_heads(p_places + 1) h;
+  if cardinality(heads) <= p_places then
+    return;
+  elsif several_repositories_wait() then
+    select h.heads, h.to_judge into heads, to_judge from fair_ready_heads(p_places) h;
+  else
+    heads := heads[:p_places];
+  end if;
+end $$;
+
+-- How many more runs may start with each credential; those with which none may are left out.
+create or replace view open_credentials as
+  select
+    c.name,
+    c.max_live_runs
+      - (select count(*) from runs r where r.credential = c.name and r.finished_at is null and c.max_live_runs is not null)
+      as room -- null: as many as there are places
+  from credentials c
+  where c.problem is null
+    and coalesce(c.blocked_until <= myzel_now(), true)
+    and not (c.keep_reserve and coalesce(c.warned_until > myzel_now(), false));
+-- Whether a gate may hold back the head of this lane, or it may begin an epic. (Inlined.)
+create or replace function is_to_judge(l lanes) returns boolean
+  language sql immutable
+  return l.role = 'green' or l.project is not null or l.epic is not null or l.paths is not null;
+
+-- Heads of ready lanes behind open credentials, oldest first, as ready_heads() returns them.
+create or replace function oldest_ready_heads(p_limit integer, out heads uuid[], out to_judge text[])
+  language plpgsql stable as $$
+begin
+  select
+    array_agg(head.head_task_id order by head.head_created_at, head.head_task_id),
+    array_agg(head.addressee) filter (where head.to_judge)
+  into heads, to_judge
   from (
-    select l.head_task_id, l.head_created_at
-    from credentials c
+    select l.head_task_id, l.head_created_at, l.addressee, l.to_judge
+    from open_credentials c
     cross join lateral (
-      select l.head_task_id, l.head_created_at from lanes l
+      select l.head_task_id, l.head_created_at, l.addressee, is_to_judge(l) as to_judge from lanes l
       where l.credential = c.name and l.ready
       order by l.head_created_at, l.head_task_id
-      limit p_limit
+      limit least(p_limit, c.room)
     ) l
-    where c.problem is null and coalesce(c.blocked_until <= myzel_now(), true)
+    where c.room is null or c.room > 0
     order by l.head_created_at, l.head_task_id
     limit p_limit
-  ) head);
+  ) head;
 end $$;
 
 -- Whether heads of more than one repository are ready: what fairness is about. Two look-ups a credential.
@@ -169,20 +240,21 @@ begin
     select
       min((select l.repo_url from lanes l where l.credential = c.name and l.ready order by l.repo_url limit 1))
       < max((select l.repo_url from lanes l where l.credential = c.name and l.ready order by l.repo_url desc limit 1))
-    from credentials c
-    where c.problem is null and coalesce(c.blocked_until <= myzel_now(), true));
+    from open_credentials c
+    where c.room is null or c.room > 0);
 end $$;
 
 -- The same while the global limit binds: places go round over the repositories, the one with the fewest live runs
 -- first, oldest head first within each. Walks the distinct repositories of ready lanes, not the lanes.
-create or replace function fair_ready_heads(p_limit integer) returns uuid[]
+create or replace function fair_ready_heads(p_limit integer, out heads uuid[], out to_judge text[])
   language sql stable as $$
-  with recursive repo (credential, repo_url) as (
-    select c.name, (select min(l.repo_url) from lanes l where l.credential = c.name and l.ready)
-    from credentials c
-    where c.problem is null and coalesce(c.blocked_until <= myzel_now(), true)
+  with recursive open as materialized (
+    select name, room from open_credentials where room is null or room > 0
+  ), repo (credential, room, repo_url) as (
+    select c.name, c.room, (select min(l.repo_url) from lanes l where l.credential = c.name and l.ready)
+    from open c
     union all
-    select repo.credential,
+    select repo.credential, repo.room,
       (select min(l.repo_url) from lanes l
         where l.credential = repo.credential and l.ready and l.repo_url > repo.repo_url)
     from repo
@@ -190,19 +262,30 @@ create or replace function fair_ready_heads(p_limit integer) returns uuid[]
   ), live as (
     select coalesce(repo_url, '') as repo_url, count(*) from runs where finished_at is null group by 1
   ), head as (
-    select l.head_task_id, l.head_created_at,
+    select l.head_task_id, l.head_created_at, l.addressee, l.to_judge, repo.credential, repo.room,
       coalesce(live.count, 0) + row_number() over (
         partition by repo.repo_url order by l.head_created_at, l.head_task_id) as turn
     from repo
     left join live on live.repo_url = repo.repo_url
     cross join lateral (
-      select l.head_task_id, l.head_created_at from lanes l
+      select l.head_task_id, l.head_created_at, l.addressee, is_to_judge(l) as to_judge from lanes l
       where l.credential = repo.credential and l.repo_url = repo.repo_url and l.ready
       order by l.head_created_at, l.head_task_id
-      limit p_limit
+      limit least(p_limit, repo.room)
     ) l
     where repo.repo_url is not null
+  ), within_room as (
+    select head.*,
+      row_number() over (partition by credential order by turn, head_created_at, head_task_id) as of_credential
+    from head
   )
-  select array_agg(chosen.head_task_id)
-  from (select head_task_id from head order by turn, head_created_at, head_task_id limit p_limit) chosen;
+  select
+    array_agg(chosen.head_task_id order by turn, head_created_at, head_task_id),
+    array_agg(chosen.addressee) filter (where chosen.to_judge)
+  from (
+    select * from within_room
+    where of_credential <= room or room is null
+    order by turn, head_created_at, head_task_id
+    limit p_limit
+  ) chosen;
 $$;

@@ -8,6 +8,7 @@ create or replace function follow_task_updates() returns trigger
 as $$
 declare
   v_stopped uuid[];
+  v_ended uuid[];
 begin
   -- 1. A running task has a live run that nobody stops.
   if exists (
@@ -55,31 +56,18 @@ begin
     from new_rows n
     where n.status = 'pending' and r.task_id = n.id and r.retry_at is not null
       and (n.id = any (v_stopped) or exists (select from old_rows o where o.id = n.id and o.status = 'completed'));
+    -- what the last chain went on from is none of its business (reschedule() says so anew)
+    update task_options o set continue_run = null
+    where o.continue_run is not null and o.task_id in (select n.id from new_rows n where n.status = 'pending')
+      and (o.task_id = any (v_stopped)
+        or exists (select from old_rows was where was.id = o.task_id and was.status = 'completed'));
   end if;
 
-  -- 5. The audit: a row for each task that changed.
-  insert into task_events (task_id, run_id, event, from_status, to_status, detail)
-  select
-    change.task_id,
-    (change.run).id,
-    case
-      when change.from_status = change.to_status then 'edited'
-      when change.to_status = 'running' then 'started'
-      when change.to_status = 'completed' and change.from_status = 'pending' then 'cancelled'
-      when change.to_status = 'completed' then
-        case
-          when (change.run).id is not null and (change.run).success is null and (change.run).settled_at is null then 'stopped'
-          else 'completed' end
-      -- put back by the engine after a failure of the infrastructure or a usage limit
-      when change.from_status = 'running' and (change.run).retry_at is not null then 'requeued'
-      else 'rescheduled'
-    end,
-    change.from_status,
-    change.to_status,
-    change.detail
-  from (
+  -- 5. The audit: a row for each task that changed. And what has ended, where somebody waits for it.
+  with change as materialized (
     select
       n.id as task_id,
+      n.created_by,
       o.status as from_status,
       n.status as to_status,
       (select r from runs r where r.task_id = n.id order by r.attempt desc limit 1) as run,
@@ -96,8 +84,43 @@ begin
     where o.status <> n.status
       -- the pod's name is the engine's own note
       or (o.worker_pod is not distinct from n.worker_pod and o is distinct from n)
-    offset 0 -- each run is looked up once
-  ) change;
+  ), audit as (
+    insert into task_events (task_id, run_id, event, from_status, to_status, detail)
+    select
+      change.task_id,
+      (change.run).id,
+      case
+        when change.from_status = change.to_status then 'edited'
+        when change.to_status = 'running' then 'started'
+        when change.to_status = 'completed' and change.from_status = 'pending' then 'cancelled'
+        when change.to_status = 'completed' then
+          case
+            when (change.run).id is not null and (change.run).success is null and (change.run).settled_at is null then 'stopped'
+            else 'completed' end
+        -- put back by the engine after a failure of the infrastructure or a usage limit
+        when change.from_status = 'running' and (change.run).retry_at is not null then 'requeued'
+        else 'rescheduled'
+      end,
+      change.from_status,
+      change.to_status,
+      change.detail
+    from change
+  )
+  select array_agg(change.task_id) into v_ended
+  from change
+  where change.to_status = 'completed' and change.from_status <> 'completed'
+    and ((change.run).epic is not null
+      or change.created_by like any (array(select p.addressee_pattern from profiles p where p.role = 'green'))
+      -- cancelled: it may have no run
+      or (change.from_status = 'pending'
+        and exists (select from task_options o where o.task_id = change.task_id and o.epic is not null)));
+  if v_ended is not null then
+    perform follow_ended_tasks(v_ended);
+  end if;
+  if exists (select from old_rows where status = 'completed') then
+    perform reopen_epic(o.id) from old_rows o join new_rows n using (id)
+    where o.status = 'completed' and n.status = 'pending';
+  end if;
   return null;
 end $$;
 

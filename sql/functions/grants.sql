@@ -33,14 +33,16 @@ begin
   -- people who file and steer tasks
   execute format('grant select on all tables in schema public to %I, %I', v_operator, v_reader);
   execute format('revoke select on lane_changes from %I, %I', v_operator, v_reader);
-  execute format('grant insert, update, delete on tasks, task_options, addressees, profiles, credentials to %I', v_operator);
-  execute format('grant update (paused) on engine_state to %I', v_operator);
+  execute format('grant insert, update, delete on tasks, task_options, addressees, profiles, credentials, projects to %I', v_operator);
+  execute format('grant update (paused, max_daily_cost_usd) on engine_state to %I', v_operator);
   execute format(
-    'grant execute on function enqueue, reschedule, stop, pause, resume, demand_task, wake_engine to %I', v_operator);
+    'grant execute on function enqueue, reschedule, stop, pause, resume, demand_task, wake_engine, file_epic, stop_epic, answer, move_first, epic_limit_names to %I', v_operator);
   execute format(
-    'grant execute on function myzel_now, repo_url_problem, branch_problem, task_problem, why_not_running, say_duration, engine_is_live, resolve_profile to %I, %I',
+    'grant execute on function myzel_now, repo_url_problem, branch_problem, task_problem, why_not_running, say_duration, engine_is_live, resolve_profile, repository_key, project_of, host_api, merge_policy, is_green, epic_waits_for to %I, %I',
     v_operator, v_reader);
 
-  -- the pod: three functions
-  execute format('grant execute on function load_brief, store_transcript, write_report to %I', v_pod);
+  -- the pod: these functions
+  execute format(
+    'grant execute on function load_brief, store_transcript, write_report, load_work, store_work, load_stopped_brief to %I',
+    v_pod);
 end $$;

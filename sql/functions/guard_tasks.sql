@@ -116,6 +116,10 @@ begin
   if found then
     perform pg_notify('myzel', '');
   end if;
+  perform follow_deleted_task(o) from old_rows o
+  where o.status <> 'completed'
+    and (o.created_by like any (array(select p.addressee_pattern from profiles p where p.role = 'green'))
+      or o.id in (select e.id from epics e where e.state = 'active'));
   return null;
 end $$;
 

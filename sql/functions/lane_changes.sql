@@ -9,8 +9,8 @@ begin
   end if;
 end $$;
 
--- Statement triggers that log the addressees whose lane may have changed. A row a statement and addressee, in the
--- writer's own transaction: whoever leaves that open delays nobody but his own rows.
+-- Statement triggers that log the addressees whose lane may have changed, and the gates that may have opened (gates.sql).
+-- A row a statement and addressee or gate, in the writer's own transaction: whoever leaves that open delays nobody but his own rows.
 -- (Its names are qualified and no operator is named: a search_path of its own would cost a single INSERT more than the
 -- rest of it. The lines of wake_engine() stand here for the same reason.)
 create or replace function log_inserted_tasks() returns trigger
@@ -57,6 +57,10 @@ begin
   insert into lane_changes (addressee)
     select distinct addressee from old_rows where finished_at is null or retry_at is not null;
   if found then
+    insert into lane_changes (gate)
+      select distinct gate from old_rows o
+      cross join lateral unnest(gates_of(o.project, o.epic, o.paths, o.repo_url)) gate
+      where o.finished_at is null;
     perform wake_engine();
   end if;
   return null;
@@ -65,7 +69,7 @@ end $$;
 create or replace trigger runs_log_delete after delete on runs
   referencing old table as old_rows for each statement execute function log_deleted_runs();
 
--- A run that ended frees its slot; a cleared retry_at lets its task start at once.
+-- A run that ended frees its slot, and its place behind its gates; a cleared retry_at lets its task start at once.
 create or replace function log_updated_runs() returns trigger
   language plpgsql security definer set search_path = public, pg_temp
   -- old and new rows are hashed, whatever number of rows the plan was made for
@@ -75,9 +79,17 @@ begin
     select distinct n.addressee
     from new_rows n join old_rows o using (id)
     where n.finished_at is distinct from o.finished_at or n.retry_at is distinct from o.retry_at;
-  if found then
-    perform wake_engine();
+  if not found then
+    return null;
   end if;
+  if exists (select from new_rows n where num_nonnulls(n.project, n.epic, n.paths) > 0) then
+    insert into lane_changes (gate)
+      select distinct gate
+      from new_rows n join old_rows o using (id)
+      cross join lateral unnest(gates_of(n.project, n.epic, n.paths, n.repo_url)) gate
+      where n.finished_at is not null and o.finished_at is null;
+  end if;
+  perform wake_engine();
   return null;
 end $$;
 
@@ -121,7 +133,8 @@ begin
   return null;
 end $$;
 
-create or replace trigger credentials_notify after insert or update of blocked_until, problem on credentials
+create or replace trigger credentials_notify
+  after insert or update of blocked_until, problem, max_live_runs, keep_reserve, warned_until on credentials
   for each statement execute function notify_engine();
-create or replace trigger engine_state_notify after update of paused, max_live_runs on engine_state
+create or replace trigger engine_state_notify after update of paused, max_live_runs, max_daily_cost_usd on engine_state
   for each statement execute function notify_engine();

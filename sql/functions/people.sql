@@ -54,19 +54,38 @@ begin
 end $$;
 
 -- Runs a task again: a completed one from the start, a running one as soon as its live run is gone, a pending one
--- that waits after a failure now. A note is added to the end of the prompt. Returns the task.
--- Raises MZ002 (note for a task with a live run), MZ005. Locks: the task, then its live run.
-create or replace function reschedule(id uuid, note text default null) returns tasks
+-- that waits after a failure now. A note is added to the end of the prompt. With "continue" it goes on from what the
+-- newest attempt left unpushed: its commits and its session. Returns the task.
+-- Raises MZ002 (note for a task with a live run; nothing to go on from), MZ005. Locks: the task, then its live run.
+drop function if exists reschedule(uuid, text);
+create or replace function reschedule(id uuid, note text default null, continue boolean default false) returns tasks
   language plpgsql security definer set search_path = public, pg_temp as $$
 declare
   v_task tasks := demand_task(reschedule.id);
+  v_run uuid;
 begin
+  if reschedule.continue then
+    -- what a live run leaves is known when it has been stopped
+    select r.id into v_run from runs r
+    where r.task_id = v_task.id
+      and (r.finished_at is null or exists (select from run_work w where w.run_id = r.id))
+    order by r.attempt desc limit 1;
+    if v_run is null then
+      raise exception using errcode = 'MZ002',
+        message = 'No attempt of this task has left any work to go on from: run it again without "continue".';
+    end if;
+  end if;
   update runs r set retry_at = null where r.task_id = v_task.id and r.retry_at is not null;
   update tasks t set
     status = 'pending',
     prompt = case when nullif(btrim(note), '') is null then t.prompt else t.prompt || E'\n\n' || btrim(note) end
   where t.id = v_task.id
   returning t.* into v_task;
+  update task_options o set continue_run = null where o.task_id = v_task.id and o.continue_run is not null;
+  if v_run is not null then
+    insert into task_options as o (task_id, continue_run) values (v_task.id, v_run)
+    on conflict on constraint task_options_pkey do update set continue_run = excluded.continue_run;
+  end if;
   return v_task;
 end $$;
 
@@ -110,4 +129,52 @@ begin
   else
     update addressees a set paused = false where a.addressee = resume.addressee;
   end if;
+end $$;
+
+-- Completes a task that is for a person: with an answer to a question, a yes or no (p_success) to an approval. Whoever
+-- asked is woken with it. Returns the task.
+-- Raises MZ002 (it is not for a person, or not pending), MZ005. Locks: the task, its epic.
+create or replace function answer(id uuid, answer text, success boolean default true) returns tasks
+  language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  v_task tasks := demand_task(answer.id);
+begin
+  if v_task.status <> 'pending' then
+    raise exception using errcode = 'MZ002', message = format('The task is %s: only a pending one can be answered.', v_task.status);
+  end if;
+  if not exists (
+    select from profiles p where p.role = 'human' and p.name = resolve_profile(
+      v_task.addressee,
+      (select o.profile from task_options o where o.task_id = v_task.id),
+      (select a.profile from addressees a where a.addressee = v_task.addressee)))
+  then
+    raise exception using errcode = 'MZ002', message = format(
+      'The task is for %s, which is no person: stop it, or set its status and result by hand.', v_task.addressee);
+  end if;
+  update tasks t set
+    status = 'completed',
+    result = jsonb_build_object('success', answer.success, 'summary', coalesce(answer.answer, ''))
+      || case when answer.success then '{}' else jsonb_build_object('code', 'refused', 'error', coalesce(
+        nullif(btrim(answer.answer), ''), 'A person said no.')) end
+  where t.id = v_task.id
+  returning t.* into v_task;
+  return v_task;
+end $$;
+
+-- Moves a pending task ahead of all others of its addressee. Returns the task.
+-- Raises MZ002 (not pending, or a run of it is still ending), MZ005. Locks: the task.
+create or replace function move_first(id uuid) returns tasks
+  language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  v_task tasks := demand_task(move_first.id);
+begin
+  if v_task.status <> 'pending' then
+    raise exception using errcode = 'MZ002', message = format('The task is %s: only a pending one can be moved ahead.', v_task.status);
+  end if;
+  update tasks t set created_at = least(t.created_at, (
+    select min(o.created_at) - interval '1 millisecond' from tasks o
+    where o.addressee = v_task.addressee and o.status = 'pending' and o.id <> v_task.id))
+  where t.id = v_task.id
+  returning t.* into v_task;
+  return v_task;
 end $$;

@@ -1,5 +1,5 @@
--- The three functions a pod may call, and nothing else. Each demands the run's own token, which works only while the
--- run is live; the first load_brief binds the run to one pod (or process), and a second one is turned away.
+-- What a pod may call (with kept_work.sql), and nothing else. Each demands the run's own token, which works only while
+-- the run is live; the first load_brief binds the run to one pod (or process), and a second one is turned away.
 -- All raise MZ003 when the token is not accepted: the same sentence for every reason, so that nothing can be probed.
 
 -- Locks: the run's row. Raises MZ003.
@@ -32,20 +32,32 @@ create or replace function load_brief(p_run_id uuid, p_token text, p_bound_to te
   set enable_seqscan = off set jit = off as $$
 declare
   v_run runs := demand_run(p_run_id, p_token, p_bound_to, true);
-  v_brief jsonb;
 begin
   update runs set bound_to = p_bound_to where id = p_run_id and bound_to is null;
+  return run_brief(v_run);
+end $$;
+
+-- The brief of a run whose token was accepted. Raises MZ003 where its task or profile is gone.
+create or replace function run_brief(p_run runs) returns jsonb
+  language plpgsql stable set search_path = public, pg_temp
+  set enable_seqscan = off set jit = off as $$
+declare
+  v_brief jsonb;
+begin
   select jsonb_build_object(
-    'run_id', v_run.id,
+    'run_id', p_run.id,
     'task_id', t.id,
-    'attempt', v_run.attempt,
+    'attempt', p_run.attempt,
     'addressee', t.addressee,
     'prompt', t.prompt,
     'repo_url', t.repo_url,
-    'branch', case when t.repo_url is not null then coalesce(t.branch, 'myzel/' || t.id) end,
+    'branch', case when t.repo_url is not null then coalesce(
+      t.branch, case when p.role = 'green' and e.id is not null then plan.branch end, 'myzel/' || t.id) end,
     'base_branch', o.base_branch,
+    'default_branch', known.default_branch,
     'created_by', t.created_by,
     'parent_id', t.parent_id,
+    'kind', o.kind,
     'profile', jsonb_build_object(
       'name', p.name,
       'role', p.role,
@@ -57,27 +69,43 @@ begin
       'time_limit_seconds', ceil(extract(epoch from p.time_limit)),
       'first_output_seconds', ceil(extract(epoch from p.first_output_limit)),
       'silence_seconds', ceil(extract(epoch from p.silence_limit)),
-      'check_command', p.check_command,
+      'setup_command', case when p.role = 'red' then known.setup_command end,
+      'check_command', coalesce(p.check_command, case when p.role = 'red' then known.check_command end),
       'check_tries', p.check_tries,
       'push_failing_work', p.push_failing_work,
-      'may_push_default_branch', p.may_push_default_branch,
+      'may_push_default_branch', p.may_push_default_branch
+        or (coalesce(o.kind, '') = 'merge' and merge_policy(known, t.repo_url) <> 'pull_request'),
       'run_commit_hooks', p.run_commit_hooks,
       'may_create_tasks', p.may_create_tasks,
+      'trust_repository', p.trust_repository,
       'environment', p.environment,
       'mcp_servers', p.mcp_servers),
+    'epic', case when e.id is not null then jsonb_build_object(
+      'id', e.id, 'title', e.title, 'plan_branch', plan.branch, 'approver', coalesce(known.approver, 'blue')) end,
+    'merge', case when o.kind = 'merge' then jsonb_build_object(
+      'source', coalesce(o.merge_branch, t.branch),
+      'target', known.default_branch,
+      'policy', merge_policy(known, t.repo_url)) end,
+    'pull_request', coalesce(o.pull_request, false),
+    'host', jsonb_build_object('api', host_api(known, t.repo_url), 'api_url', known.host_api_url),
+    'files', wake_up_files(t.id),
+    'continues', brief_continues(p_run),
     -- the newest of the attempts that the engine repeated by itself: its commit may be on the remote already
     -- (a hand edit that runs a task again clears retry_at of all of them)
     'announced', (
       select earlier.announced from runs earlier
-      where earlier.task_id = v_run.task_id and earlier.attempt < v_run.attempt and earlier.retry_at is not null
+      where earlier.task_id = p_run.task_id and earlier.attempt < p_run.attempt and earlier.retry_at is not null
         and earlier.announced is not null
       order by earlier.attempt desc
       limit 1))
   into v_brief
   from tasks t
   left join task_options o on o.task_id = t.id
-  join profiles p on p.name = v_run.profile
-  where t.id = v_run.task_id;
+  join profiles p on p.name = p_run.profile
+  left join epics e on e.id = o.epic
+  left join projects known on known.name = p_run.project
+  cross join lateral (select coalesce(e.plan_branch, known.plan_branch, 'myzel/plan') as branch) plan
+  where t.id = p_run.task_id;
   if v_brief is null then
     raise exception using errcode = 'MZ003',
       message = 'This run is over, or belongs to another pod: nothing was done.';

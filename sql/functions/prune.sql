@@ -1,6 +1,8 @@
 -- Pruning: transcripts, runs and audit rows go by age and by size, oldest first, in batches. Called by the engine's
 -- recurring work and by `myzel prune`; any number may prune at once, and none needs to lead: it does no harm twice.
 --
+-- What a run left unpushed (run_work) goes and counts with its transcript, but stays while its task is not completed.
+--
 -- What is never pruned: a live run and its transcript; any run of a task that is pending or running (a retry needs what
 -- its earlier attempts announced, and why it waits is told by the latest); the newest run of a task that exists, so that
 -- attempts are never numbered twice. Tasks are the user's own and stay until somebody deletes them.
@@ -20,10 +22,14 @@ declare
   v_bytes bigint := 0;
   v_since timestamptz := 'infinity';
 begin
-  if p_max_bytes is null or pg_total_relation_size('run_transcripts') <= p_max_bytes then
+  if p_max_bytes is null
+    or pg_total_relation_size('run_transcripts') + pg_total_relation_size('run_work') <= p_max_bytes
+  then
     return null;
   end if;
-  for v_transcript in select t.stored_at, octet_length(t.content) as bytes from run_transcripts t order by t.stored_at desc
+  for v_transcript in
+    select t.stored_at, octet_length(t.content) + work_bytes(t.run_id) as bytes from run_transcripts t
+    order by t.stored_at desc
   loop
     v_bytes := v_bytes + v_transcript.bytes;
     if v_bytes > p_max_bytes then
@@ -48,6 +54,16 @@ begin
     order by finished_at desc
     offset p_max_runs - 1
     limit 1);
+end $$;
+
+-- Bytes of what a run left unpushed.
+create or replace function work_bytes(p_run_id uuid) returns bigint
+  language plpgsql stable
+  set enable_seqscan = off set jit = off as $$
+begin
+  return coalesce((
+    select coalesce(octet_length(w.bundle), 0) + coalesce(octet_length(w.session), 0)
+    from run_work w where w.run_id = p_run_id), 0);
 end $$;
 
 -- Deletes transcripts stored before p_before, at most p_limit, and few where they are big.
@@ -75,7 +91,7 @@ begin
       -- of those before it in this batch
       sum(t.bytes) over (order by t.stored_at, t.run_id) - t.bytes as bytes_before
     from (
-      select t.run_id, t.stored_at, octet_length(t.content) as bytes from run_transcripts t
+      select t.run_id, t.stored_at, octet_length(t.content) + work_bytes(t.run_id) as bytes from run_transcripts t
       where t.stored_at >= v_after_at and t.stored_at < p_before and (t.stored_at, t.run_id) > (v_after_at, v_after_id)
       order by t.stored_at, t.run_id
       limit p_limit
@@ -91,10 +107,19 @@ begin
       for update skip locked);
     with gone as (
       delete from run_transcripts t where t.run_id = any (v_old) returning octet_length(t.content) as content_bytes
+    ), work as (
+      delete from run_work w
+      where w.run_id = any (array(
+        select w.run_id from run_work w
+        where w.run_id = any (v_old) and not exists (
+          select from runs r join tasks t on t.id = r.task_id where r.id = w.run_id and t.status <> 'completed')
+        for update skip locked))
+      returning coalesce(octet_length(w.bundle), 0) + coalesce(octet_length(w.session), 0) as content_bytes
     )
-    select count(*), coalesce(sum(content_bytes), 0) into pruned, bytes from gone;
+    select (select count(*) from gone), coalesce(sum(content_bytes), 0) into pruned, bytes
+    from (select content_bytes from gone union all select content_bytes from work) both_of_them;
   else
-    select count(*), coalesce(sum(octet_length(t.content)), 0) into pruned, bytes
+    select count(*), coalesce(sum(octet_length(t.content) + work_bytes(t.run_id)), 0) into pruned, bytes
     from run_transcripts t
     where t.run_id = any (v_old) and exists (select from runs r where r.id = t.run_id and r.finished_at is not null);
   end if;

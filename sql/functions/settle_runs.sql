@@ -1,5 +1,5 @@
 -- Settles runs in one transaction: runs finished, tasks completed with their results or put back, child tasks
--- inserted, credentials blocked. Called by the settle loop. A late or repeated settle changes nothing.
+-- inserted, epics charged, credentials blocked. Called by the settle loop. A late or repeated settle changes nothing.
 --
 -- p_settlements is an array of objects: run_id, and what domain/outcome.ts decided:
 --   action         'complete' | 'requeue'; what becomes of the task if it is still the run's own
@@ -8,7 +8,9 @@
 --   job_ended      false: only its report is in. The task is completed; the run keeps its slot until it is settled once
 --                  more, without job_ended. Not with 'requeue'.
 --   retry_after_seconds   with 'requeue': earliest next start
---   blocked_until, blocked_reason   usage limit: nothing with this credential starts before
+--   tasks, finish_epic    what the agent left in its outbox; counts with success, and while the task is the run's own
+--   blocked_until, blocked_reason   usage limit or overload: nothing with this credential starts before
+--   overloads_in_a_row, warned_until   of the credential, where the run says something of them
 -- A task is the run's own while it is running and nobody asked the run to stop: after a hand edit only the run ends.
 -- Returns a row for each run: 'settled', 'already' (or not the run's own any more, with job_ended false) or 'unknown'.
 -- Locks: the epoch (shared), the tasks in the order of their ids, their runs, the credentials. Raises MZ001.
@@ -25,8 +27,9 @@ as $$
 declare
   v_ids uuid[] := array(select distinct (s ->> 'run_id')::uuid from jsonb_array_elements(p_settlements) s);
   v_live uuid[];
-  v_own uuid[];
   v_settled uuid[];
+  v_used jsonb;
+  v_spent jsonb;
   v_one record;
 begin
   perform hold_epoch(p_epoch);
@@ -39,7 +42,24 @@ begin
   v_live := array(
     select r.id from runs r where r.id = any (v_ids) and r.finished_at is null order by r.id for update);
 
-  -- 2. The runs; then the tasks that are still theirs. Each row is looked up by its key, then found by its place: it is
+  -- 2. What few of them have: tasks to create, the end of an epic. Before the tasks end, so that what follows from that
+  -- sees what is still to come.
+  for v_one in
+    select distinct on (r.id) s.value as settlement, r.id, t as task
+    from jsonb_array_elements(p_settlements) s
+    cross join lateral (
+      select r.id, r.task_id, r.stop_requested_at from runs r where r.id = (s.value ->> 'run_id')::uuid limit 1) r
+    cross join lateral (select t from tasks t where t.id = r.task_id limit 1) t (t)
+    where r.id = any (v_live)
+      and (coalesce(s.value -> 'tasks', '[]') not in ('[]', 'null') or jsonb_typeof(s.value -> 'finish_epic') = 'object')
+      and (s.value ->> 'success')::boolean and (t).status = 'running' and r.stop_requested_at is null
+    order by r.id
+  loop
+    perform finish_epic(v_one.task, v_one.settlement -> 'finish_epic');
+    perform create_children(v_one.task, v_one.id, v_one.settlement -> 'tasks');
+  end loop;
+
+  -- 3. The runs; then the tasks that are still theirs. Each row is looked up by its key, then found by its place: it is
   -- locked, so it stays there, and no plan made while the tables were small walks them.
   with settlement as materialized (
     select distinct on (outcome.run_id)
@@ -76,10 +96,14 @@ begin
       cache_creation_tokens = s.cache_creation_tokens,
       turns = s.turns,
       session_id = s.session_id,
-      model = s.model
+      model = s.model,
+      files_changed = case when jsonb_typeof(s.settlement -> 'files_changed') = 'array'
+        then nullif(array(select jsonb_array_elements_text(s.settlement -> 'files_changed')), '{}') end
     from settlement s
     where r.ctid = s.run_row and coalesce(s.job_ended, true)
-    returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement
+    returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement,
+      r.epic, r.project, r.profile, r.started_at, r.settled_at is null as first, s.input_tokens, s.output_tokens, s.cache_creation_tokens,
+      s.cost_usd, s.branch, s.commit_sha
   ), reported as (
     update runs r set
       launched_at = coalesce(r.launched_at, myzel_now()),
@@ -89,7 +113,9 @@ begin
       stop_reason = 'Its report is in.'
     from settlement s
     where r.ctid = s.run_row and not s.job_ended and s.own and s.action = 'complete'
-    returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement
+    returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement,
+      r.epic, r.project, r.profile, r.started_at, true as first, s.input_tokens, s.output_tokens, s.cache_creation_tokens, s.cost_usd,
+      s.branch, s.commit_sha
   ), settled as materialized (
     select * from finished union all select * from reported
   ), requeued as (
@@ -103,21 +129,29 @@ begin
     from settled f
     where t.ctid = f.task_row and f.own and f.action <> 'requeue'
   )
-  select array_agg(id), array_agg(id) filter (where own) into v_settled, v_own from settled;
+  select
+    array_agg(id),
+    jsonb_agg(jsonb_build_object('epic', epic, 'runs', 1, 'started_at', started_at,
+      'tokens', coalesce(input_tokens, 0) + coalesce(output_tokens, 0) + coalesce(cache_creation_tokens, 0),
+      'cost_usd', cost_usd,
+      'plan', (select jsonb_build_object('branch', branch, 'commit', commit_sha) from profiles p
+        where p.name = profile and p.role = 'green')))
+      filter (where epic is not null and first),
+    jsonb_agg(jsonb_build_object('project', project, 'cost_usd', cost_usd,
+      'tokens', coalesce(input_tokens, 0) + coalesce(output_tokens, 0) + coalesce(cache_creation_tokens, 0)))
+      filter (where first and (project is not null or cost_usd > 0))
+  into v_settled, v_used, v_spent
+  from settled;
 
-  -- 3. What few of them have: tasks to create, a usage limit.
+  -- 4. What few of them have: a usage limit, an overload, a warning.
   for v_one in
-    select distinct on (r.task_id) s.value as settlement, r.id, r.task_id, r.credential
+    select s.value as settlement, r.credential
     from jsonb_array_elements(p_settlements) s
-    cross join lateral (
-      select r.id, r.task_id, r.credential from runs r where r.id = (s.value ->> 'run_id')::uuid limit 1) r
-    where r.id = any (v_settled)
-      and (s.value ->> 'blocked_until' is not null or coalesce(s.value -> 'tasks', '[]') not in ('[]', 'null'))
-    order by r.task_id
+    cross join lateral (select r.credential from runs r where r.id = (s.value ->> 'run_id')::uuid limit 1) r
+    where coalesce(s.value ->> 'blocked_until', s.value ->> 'warned_until') is not null
+      and (s.value ->> 'run_id')::uuid = any (v_settled)
+    order by r.credential
   loop
-    if v_one.id = any (v_own) and (v_one.settlement ->> 'success')::boolean then
-      perform create_children(t, v_one.settlement -> 'tasks') from tasks t where t.id = v_one.task_id;
-    end if;
     -- Only ever later: a run that started before the limit was known must not reopen the credential.
     update credentials set
       blocked_until = (v_one.settlement ->> 'blocked_until')::timestamptz,
@@ -125,7 +159,31 @@ begin
     where name = v_one.credential
       and coalesce(blocked_until < (v_one.settlement ->> 'blocked_until')::timestamptz,
         v_one.settlement ->> 'blocked_until' is not null);
+    update credentials set
+      overloads_in_a_row = coalesce((v_one.settlement ->> 'overloads_in_a_row')::integer, overloads_in_a_row),
+      warned_until = greatest(warned_until, (v_one.settlement ->> 'warned_until')::timestamptz)
+    where name = v_one.credential and (
+      v_one.settlement ->> 'overloads_in_a_row' is not null
+      or coalesce(warned_until < (v_one.settlement ->> 'warned_until')::timestamptz,
+        v_one.settlement ->> 'warned_until' is not null));
   end loop;
+  -- A success: the service is no longer too busy.
+  if exists (select from credentials where overloads_in_a_row > 0) then
+    update credentials set overloads_in_a_row = 0
+    where overloads_in_a_row > 0 and name = any (array(
+      select r.credential
+      from jsonb_array_elements(p_settlements) s
+      cross join lateral (select r.credential from runs r where r.id = (s.value ->> 'run_id')::uuid limit 1) r
+      where (s.value ->> 'success')::boolean));
+  end if;
+
+  -- 5. What their epics and projects have used: counted with the first settle of a run.
+  if v_used is not null then
+    perform spend_on_epics(v_used);
+  end if;
+  if v_spent is not null then
+    perform add_project_spend(v_spent);
+  end if;
 
   return query
   select id, case
@@ -164,46 +222,8 @@ create or replace function result_of(p_attempt integer, p_outcome jsonb) returns
     end
     || case when p_outcome ? 'checks' and jsonb_typeof(p_outcome -> 'checks') = 'object'
       then jsonb_build_object('checks', p_outcome -> 'checks') else '{}' end
+    || case when (p_outcome ->> 'work_kept')::boolean then jsonb_build_object('work_kept', true) else '{}' end
     -- failing work that the profile lets through
     || case when not (p_outcome ->> 'success')::boolean and p_outcome ->> 'commit_sha' is not null
       then jsonb_build_object('branch', p_outcome -> 'branch', 'commit_sha', p_outcome -> 'commit_sha')
       else '{}' end;
-
--- Inserts the tasks an agent asked for, where its profile allows it. What task_problem refuses is left out and
--- recorded in task_events. Called by settle_run, so exactly once a successful run.
-create or replace function create_children(p_parent tasks, p_tasks jsonb) returns void
-  language plpgsql as $$
-declare
-  v_child jsonb;
-  v_problem text;
-  v_id uuid;
-  v_allowed boolean;
-begin
-  if coalesce(jsonb_typeof(p_tasks), 'null') <> 'array' or jsonb_array_length(p_tasks) = 0 then
-    return;
-  end if;
-  select coalesce(p.may_create_tasks, false) into v_allowed
-  from profiles p
-  left join task_options o on o.task_id = p_parent.id
-  left join addressees a on a.addressee = p_parent.addressee
-  where p.name = resolve_profile(p_parent.addressee, o.profile, a.profile);
-
-  for v_child in select value from jsonb_array_elements(p_tasks) with ordinality order by ordinality loop
-    v_id := gen_random_uuid();
-    v_problem := case when not coalesce(v_allowed, false) then 'The profile of this task may not create tasks.'
-      else task_problem(
-        coalesce(v_child ->> 'addressee', 'worker-' || v_id), v_child ->> 'prompt',
-        coalesce(v_child ->> 'repo_url', p_parent.repo_url), v_child ->> 'branch') end;
-    if v_problem is not null then
-      insert into task_events (task_id, event, detail)
-      values (p_parent.id, 'child_refused', jsonb_build_object('problem', v_problem));
-      continue;
-    end if;
-    insert into tasks (id, addressee, prompt, repo_url, branch, created_by, parent_id)
-    values (v_id, coalesce(v_child ->> 'addressee', 'worker-' || v_id), v_child ->> 'prompt',
-      coalesce(v_child ->> 'repo_url', p_parent.repo_url), v_child ->> 'branch', p_parent.addressee, p_parent.id);
-    if v_child ->> 'kind' is not null then
-      insert into task_options (task_id, kind) values (v_id, left(v_child ->> 'kind', 100));
-    end if;
-  end loop;
-end $$;

@@ -48,3 +48,46 @@ create or replace view spend as
   where r.finished_at is not null
   group by 1, 2, 3
   order by 1 desc, 2, 3;
+
+-- What waits for a person, oldest first.
+create or replace view inbox as
+  select t.id, o.kind, t.addressee, t.prompt, o.epic, t.created_by, t.repo_url, t.created_at
+  from tasks t
+  left join task_options o on o.task_id = t.id
+  left join addressees a on a.addressee = t.addressee
+  join profiles p on p.name = resolve_profile(t.addressee, o.profile, a.profile)
+  where t.status = 'pending' and p.role = 'human'
+  order by t.created_at, t.id;
+
+-- The tasks of each epic, in the order in which they were created.
+create or replace view epic_tasks as
+  select
+    o.epic, t.id, t.parent_id, o.depth, o.kind, o.step, t.addressee, t.status,
+    coalesce(t.result ->> 'branch', t.branch) as branch,
+    left(split_part(t.prompt, E'\n', 1), 80) as prompt,
+    t.created_by, t.created_at, t.started_at, t.completed_at,
+    case when t.status = 'completed' then coalesce(t.result ->> 'success' = 'true', false) end as success,
+    t.result ->> 'code' as code,
+    run.cost_usd, run.runs
+  from task_options o
+  join tasks t on t.id = o.task_id
+  cross join lateral (
+    select coalesce(sum(r.cost_usd), 0) as cost_usd, count(*) as runs from runs r where r.task_id = t.id) run
+  where o.epic is not null
+  order by t.created_at, t.id;
+
+-- Each epic with its tasks counted, and what an active one waits for.
+create or replace view epic_overview as
+  select
+    e.*, tasks_of.pending, tasks_of.running, tasks_of.completed, tasks_of.failed,
+    epic_waits_for(e) as waits_for
+  from epics e
+  cross join lateral (
+    select
+      count(*) filter (where t.status = 'pending') as pending,
+      count(*) filter (where t.status = 'running') as running,
+      count(*) filter (where t.status = 'completed') as completed,
+      count(*) filter (where t.status = 'completed' and t.result ->> 'success' is distinct from 'true') as failed
+    from task_options o
+    join tasks t on t.id = o.task_id
+    where o.epic = e.id) tasks_of;

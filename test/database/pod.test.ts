@@ -4,7 +4,7 @@ import pg from "pg";
 import { schemaClient } from "../support/schema-client.ts";
 import type { SchemaClient } from "../support/schema-client.ts";
 
-describe("the pod's three functions", () => {
+describe("the pod's functions", () => {
   let db: SchemaClient;
   let pod: pg.Client;
   let run: string;
@@ -99,7 +99,7 @@ describe("the pod's three functions", () => {
     assert.equal(rows[0].content.toString(), "two");
   });
 
-  it("the pod's login can call the three and nothing else", async () => {
+  it("the pod's login can call these and nothing else", async () => {
     const denied = { code: "42501" };
     for (const statement of [
       "select * from tasks",
@@ -119,7 +119,7 @@ describe("the pod's three functions", () => {
     );
     assert.deepEqual(
       rows.map((row) => row.proname),
-      ["load_brief", "store_transcript", "write_report"],
+      ["load_brief", "load_stopped_brief", "load_work", "store_transcript", "store_work", "write_report"],
     );
     const tables = await pod.query(
       "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v') and has_table_privilege(oid, 'select, insert, update, delete')",

@@ -47,6 +47,30 @@ describe("pruning", () => {
     assert.equal((await round({ maxTranscriptBytes: 29_999 })).transcripts, 13, "not even the youngest fits");
   });
 
+  it("what a run left unpushed counts and goes with its transcript, and stays while its task is not completed", async () => {
+    await pastRuns(db, { tasks: 2, daysAgo: 40, transcriptBytes: 100 });
+    await db.pool.query(
+      `insert into run_work (run_id, bundle, branch, head_sha)
+       select id, convert_to(repeat('x', 1000), 'UTF8'), 'b', 'h' from runs`,
+    );
+    await db.pool.query(
+      `update tasks set status = 'pending', started_at = null, completed_at = null, result = null, worker_pod = null
+       where id = (select task_id from runs order by id limit 1)`,
+    );
+    const keep = { keepTranscriptsMs: 30 * DAY_MS };
+    assert.deepEqual(await round(keep), {
+      transcripts: 2,
+      transcript_bytes: 1200,
+      events: 0,
+      runs: 0,
+      complete: true,
+    });
+    const { rows } = await db.pool.query(
+      "select status from run_work join runs on id = run_id join tasks t on t.id = task_id",
+    );
+    assert.deepEqual(rows, [{ status: "pending" }]);
+  });
+
   it("runs go by their age, with their transcripts and the audit rows that name them", async () => {
     await pastRuns(db, { tasks: 3, attempts: 2, daysAgo: 400, deleted: true, transcriptBytes: 10 });
     await pastRuns(db, { tasks: 3, daysAgo: 300, deleted: true, transcriptBytes: 10 });

@@ -36,8 +36,8 @@ const MAY_WRITE: Record<TaskEvent, readonly string[]> = {
   claim: ["task.status", "task.started_at", "+run"],
   claim_while_paused: [],
   mark_launched: ["task.worker_pod", "run.launched_at", "run.pod_name"],
-  settle_report: [...SETTLED_TASK, ...STOPPED_RUN, "run.launched_at", "run.settled_at", "+child"],
-  settle_success: [...SETTLED_TASK, ...SETTLED_RUN, "+child"],
+  settle_report: [...SETTLED_TASK, ...STOPPED_RUN, "run.launched_at", "run.settled_at", "+child", "run.epic"],
+  settle_success: [...SETTLED_TASK, ...SETTLED_RUN, "+child", "run.epic"],
   settle_final_failure: [...SETTLED_TASK, ...SETTLED_RUN],
   settle_infrastructure_failure: [...SETTLED_TASK, ...SETTLED_RUN],
   settle_usage_limit: [...SETTLED_TASK, ...SETTLED_RUN, "credential.blocked_until"],
@@ -72,6 +72,8 @@ describe("the state machine of tasks", () => {
     operator = new pg.Client({ connectionString: db.test.url("operator") });
     pod = new pg.Client({ connectionString: db.test.url("pod") });
     await Promise.all([operator.connect(), pod.connect()]);
+    // Who is woken by the end of a task is shown in wake-ups.test.ts: here agents of this profile only create tasks.
+    await db.pool.query("update profiles set role = 'red' where name = 'green'");
     // Somebody else's, whom no event may touch: one task runs, one waits behind it.
     await db.insert({ addressee: "bystander" });
     await db.insert({ addressee: "bystander" });

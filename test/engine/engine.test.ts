@@ -243,8 +243,7 @@ describe("the engine", () => {
     const id = await insert();
     const job = await jobOf(launcher, id);
     await eventually("marked as launched", async () => (await task(id)).worker_pod);
-    launcher.jobs.delete(job);
-    await test.pool.query("notify myzel");
+    launcher.lose(job);
     await eventually("a second attempt", () => launcher.launched.some((spec) => spec.attempt === 2));
     const { rows } = await test.pool.query("select failure_code from runs where attempt = 1");
     assert.equal(rows[0].failure_code, "job_deleted");
@@ -252,15 +251,17 @@ describe("the engine", () => {
 
   it("ends a job of ours that has no live run", async () => {
     const launcher = instantLauncher();
-    await leading(start(launcher));
+    const first = start(launcher);
+    await leading(first);
     const id = await insert();
     await jobOf(launcher, id);
+    await first.stop();
     await launcher.launch({
       ...(launcher.launched[0] as (typeof launcher.launched)[0]),
       jobName: "task-x-1",
       runId: "00000000-0000-4000-8000-000000000000",
     });
-    await test.pool.query("notify myzel");
+    await leading(start(launcher));
     await eventually("the orphan is gone", () => !launcher.jobs.has("task-x-1"));
     assert.equal(launcher.jobs.size, 1);
   });

@@ -5,6 +5,7 @@ import * as engine from "./engine-commands.ts";
 import type { SettleKind } from "./engine-commands.ts";
 import * as inserter from "./inserter-commands.ts";
 import type { NewTask } from "./inserter-commands.ts";
+import { EPICS } from "./model.ts";
 import * as operator from "./operator-commands.ts";
 import type { Edit } from "./operator-commands.ts";
 
@@ -33,6 +34,7 @@ const COMMON: readonly fc.Arbitrary<QueueCommand>[] = [
   fc.integer({ min: 1, max: 3 }).map(engine.claim),
   fc.record({ run: index, kind, pauseMs }).map(engine.settle),
   fc.record({ edit, among, task: index, addressee, repoUrl, ageMs }).map(operator.editTask),
+  fc.record({ task: index, epic: fc.constantFrom(...EPICS) }).map(operator.joinEpic),
 ];
 
 const RARE: readonly fc.Arbitrary<QueueCommand>[] = [
@@ -53,8 +55,14 @@ const RARE: readonly fc.Arbitrary<QueueCommand>[] = [
       name: fc.constantFrom("default", "second"),
       blockedMs: fc.constantFrom(-1, 0, MINUTE_MS, ...nulls(4)),
       problem: fc.constantFrom("not set", ...nulls(6)),
+      mostLive: fc.constantFrom(0, 1, 2, 3, ...nulls(6)),
     })
     .map(operator.setCredential),
+  fc
+    .option(fc.record({ paused: seldomTrue, mostLive: fc.constantFrom(null, 0, 1, 1, 1, 2, 3) }))
+    .map(operator.setProject),
+  fc.record({ epic: fc.constantFrom(...EPICS), mostLive: fc.integer({ min: 1, max: 4 }) }).map(operator.setEpic),
+  fc.record({ task: index, epic: fc.constantFrom(null, ...EPICS, ...EPICS) }).map(operator.joinEpic),
   fc
     .record({ name: fc.constantFrom("red", "green", "second"), credential: fc.constantFrom("default", "second") })
     .map(operator.setProfile),

@@ -1,6 +1,6 @@
 /** What one claim may take: the rules of order and fairness, judged after the fact. Pure. */
 import assert from "node:assert/strict";
-import { addresseeOf, compareAge, liveRuns, readyHeads } from "./model.ts";
+import { addresseeOf, compareAge, limitsOf, liveRuns, readyHeads } from "./model.ts";
 import type { Model, ModelTask } from "./model.ts";
 
 interface Turn {
@@ -11,8 +11,9 @@ interface Turn {
 
 /**
  * Throws unless a claim of at most `limit` tasks could have taken just these in this order of preference: each was the
- * oldest pending task of its addressee with a slot to spare, no more than there were places, and nobody who was left
- * out had a better right: the repository with fewest live runs first, then the oldest.
+ * oldest pending task of its addressee with a slot to spare, no more than there were places or than a limit allows, and
+ * nobody who was left out had a better right: the repository with fewest live runs first, then the oldest. (Heads under a
+ * limit of live runs are judged by that; that none of them is forgotten shows once everything is claimed.)
  */
 export function assertClaimAllowed(model: Model, taken: readonly ModelTask[], limit: number): void {
   const ready = new Set(readyHeads(model));
@@ -32,6 +33,15 @@ export function assertClaimAllowed(model: Model, taken: readonly ModelTask[], li
     assert.ok(together <= free, `${together} of "${task.addressee}" were claimed for ${free} slots`);
     const mayStart = ready.has(task) || taken.some((other) => other.addressee === task.addressee && ready.has(other));
     assert.ok(mayStart, `${task.id} was claimed though it has to wait`);
+    for (const { reason, name, live, most } of limitsOf(model, task)) {
+      const more = taken.filter((other) =>
+        limitsOf(model, other).some((limit) => limit.reason === reason && limit.name === name),
+      );
+      assert.ok(
+        live + more.length <= most,
+        `${more.length} were claimed beside ${live} of "${name}", which may have ${most}`,
+      );
+    }
   }
   assertNobodyPassedOver(
     model,
@@ -47,8 +57,10 @@ function assertNobodyPassedOver(model: Model, taken: readonly ModelTask[], leftO
     task,
     turn: live(task.repoUrl) + ofRepo(task.repoUrl).indexOf(task) + 1,
   }));
-  for (const task of leftOut) {
-    const waiting: Turn = { task, turn: live(task.repoUrl) + ofRepo(task.repoUrl).length + 1 };
+  if (leftOut.some((task) => limitsOf(model, task).some((limit) => limit.reason === "credential"))) return;
+  for (const task of leftOut.filter((one) => limitsOf(model, one).length === 0)) {
+    const ahead = leftOut.filter((other) => other.repoUrl === task.repoUrl && compareAge(other, task) < 0).length;
+    const waiting: Turn = { task, turn: live(task.repoUrl) + ofRepo(task.repoUrl).length + ahead + 1 };
     for (const other of takenTurns) {
       assert.ok(compareRight(other, waiting) < 0, `${task.id} had a better right than ${other.task.id}`);
     }

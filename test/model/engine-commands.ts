@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { assertClaimAllowed } from "./claim-rules.ts";
 import { command, demand, pick } from "./command.ts";
 import type { QueueCommand } from "./command.ts";
-import { addresseeOf, credentialOf, liveRuns, nextAttempt, pendingTasks, profileOf, whyPending } from "./model.ts";
+import {
+  addresseeOf,
+  credentialOf,
+  liveRuns,
+  nextAttempt,
+  pendingTasks,
+  profileOf,
+  projectOf,
+  whyPending,
+} from "./model.ts";
 import type { Model, ModelRun, ModelTask } from "./model.ts";
 import { resultText } from "./observe.ts";
 import type { RealQueue } from "./real-queue.ts";
@@ -50,6 +59,8 @@ function claimedRun(model: Model, row: { id: string; task_id: string; slot: numb
     slot: row.slot,
     ...nextAttempt(model, task.id),
     repoUrl: task.repoUrl,
+    project: projectOf(model, task)?.name ?? null,
+    epic: task.epic,
     credential: credentialOf(model, task.addressee),
     live: true,
     stopping: false,
@@ -100,7 +111,10 @@ async function learnChild(model: Model, real: RealQueue, parent: ModelTask): Pro
   const { rows } = await real.operator.query("select id from tasks where parent_id = $1", [parent.id]);
   const made = rows.filter((row) => !model.tasks.has(row.id) && !model.deleted.includes(row.id));
   assert.equal(made.length, 1, "children of one success");
-  const child = { addressee: "a", repoUrl: parent.repoUrl, createdAt: model.now, result: null };
+  // What a task outside of any epic creates begins one; it has no limits that matter here, so the child leaves it.
+  if (parent.epic === null)
+    await real.admin.query("update task_options set epic = null where task_id = $1", [made[0].id]);
+  const child = { addressee: "a", repoUrl: parent.repoUrl, epic: parent.epic, createdAt: model.now, result: null };
   model.tasks.set(made[0].id, { ...child, id: made[0].id, status: "pending" });
 }
 

@@ -38,6 +38,7 @@ function newTasks(model: Model, tasks: readonly NewTask[]): ModelTask[] {
     id: `${random.toString(16).padStart(8, "0")}-0000-4000-8000-${String(model.made++).padStart(12, "0")}`,
     addressee,
     repoUrl,
+    epic: null,
     createdAt: model.now - ageMs,
     status: "pending",
     result: null,

@@ -10,6 +10,7 @@ export interface ModelTask {
   /** Milliseconds since 1970, like every time here. */
   createdAt: number;
   repoUrl: string | null;
+  epic: string | null;
   status: "pending" | "running" | "completed";
   /** As `resultText` of observe.ts says it. */
   result: string | null;
@@ -23,6 +24,9 @@ export interface ModelRun {
   attempt: number;
   retries: number;
   repoUrl: string | null;
+  /** Of its repository when it was claimed. */
+  project: string | null;
+  epic: string | null;
   credential: string;
   live: boolean;
   stopping: boolean;
@@ -35,6 +39,9 @@ export interface ModelAddressee {
   paused: boolean;
   profile: string | null;
 }
+
+/** Null: no limit. */
+type MostLive = number | null;
 
 export interface Model {
   now: number;
@@ -51,7 +58,10 @@ export interface Model {
   deleted: string[];
   runs: ModelRun[];
   addressees: Map<string, ModelAddressee>;
-  credentials: Map<string, { blockedUntil: number | null; problem: string | null }>;
+  credentials: Map<string, { blockedUntil: number | null; problem: string | null; mostLive: MostLive }>;
+  /** By their repository. */
+  projects: Map<string, { name: string; paused: boolean; mostLive: MostLive }>;
+  epics: Map<string, number>;
   /** Name of a profile to its credential. */
   profiles: Map<string, string>;
   /** How many ids were made: makes the next one unique. */
@@ -63,23 +73,32 @@ const SILENT_MS = 15_000;
 
 const DEFAULT_ADDRESSEE: ModelAddressee = { capacity: 1, paused: false, profile: null };
 
+export const PROJECT = { name: "big", repoUrl: "https://host/big.git", mostLive: 1 };
+export const EPICS = ["e1000000-0000-4000-8000-000000000000", "e2000000-0000-4000-8000-000000000000"];
+export const EPIC_MOST_LIVE = 1;
+/** The first task of each epic waits for a paused addressee for ever: so no epic ends, which is not the model's subject. */
+export const KEEPER = "keeper";
+
 export function emptyModel(start: { now: number; epoch: number; limit: number }): Model {
   return {
     ...start,
     beatAt: start.now,
     paused: false,
-    tasks: new Map(),
+    tasks: new Map(EPICS.map((epic) => [epic, keeperOf(epic, start.now)])),
     uncommitted: null,
     deleted: [],
     runs: [],
     addressees: new Map([
       ["a", { ...DEFAULT_ADDRESSEE, capacity: 2 }],
       ["b", { ...DEFAULT_ADDRESSEE, capacity: 3 }],
+      [KEEPER, { ...DEFAULT_ADDRESSEE, paused: true }],
     ]),
     credentials: new Map([
-      ["default", { blockedUntil: null, problem: null }],
-      ["second", { blockedUntil: null, problem: null }],
+      ["default", { blockedUntil: null, problem: null, mostLive: null }],
+      ["second", { blockedUntil: null, problem: null, mostLive: null }],
     ]),
+    projects: new Map([[PROJECT.repoUrl, { name: PROJECT.name, paused: false, mostLive: PROJECT.mostLive }]]),
+    epics: new Map(EPICS.map((epic) => [epic, EPIC_MOST_LIVE])),
     profiles: new Map([
       ["red", "default"],
       ["green", "default"],
@@ -88,6 +107,10 @@ export function emptyModel(start: { now: number; epoch: number; limit: number })
     ]),
     made: 0,
   };
+}
+
+function keeperOf(epic: string, now: number): ModelTask {
+  return { id: epic, addressee: KEEPER, createdAt: now, repoUrl: null, epic, status: "pending", result: null };
 }
 
 /** The one thing a pending task waits for: a code of why_not_running(). */
@@ -111,16 +134,46 @@ export function readyHeads(model: Model): ModelTask[] {
   });
 }
 
-/** What the task's addressee, its last run or its credential holds against it; null if nothing. */
+/** What the task's addressee, its last run, its project, epic or credential holds against it; null if nothing. */
 function gateOf(model: Model, task: ModelTask, newest: ModelRun | undefined): string | null {
   const addressee = addresseeOf(model, task.addressee);
   if (addressee.paused) return "addressee_paused";
   if (liveRuns(model, task.addressee).length >= addressee.capacity) return "slot";
   if (newest?.retryAt !== undefined && newest.retryAt !== null && newest.retryAt > model.now) return "retry";
   if (profileOf(model, task.addressee) === "human") return "human";
+  if (projectOf(model, task)?.paused) return "project_paused";
+  const full = limitsOf(model, task).find(({ live, most }) => live >= most);
   const credential = model.credentials.get(credentialOf(model, task.addressee));
   const blocked = (credential?.blockedUntil ?? 0) > model.now || credential?.problem !== null;
-  return blocked ? "credential" : null;
+  return full?.reason ?? (blocked ? "credential" : null);
+}
+
+export function projectOf(model: Model, task: ModelTask) {
+  return task.repoUrl === null ? undefined : model.projects.get(task.repoUrl);
+}
+
+interface Limit {
+  /** What waiting for it is called. */
+  reason: "project_limit" | "epic_limit" | "credential";
+  /** Of what. */
+  name: string;
+  live: number;
+  most: number;
+}
+
+/** The limits of live runs that the task is under beside its addressee's, in the order in which they are told. */
+export function limitsOf(model: Model, task: ModelTask): Limit[] {
+  const limits: Limit[] = [];
+  const add = (reason: Limit["reason"], name: string | null, most: MostLive | undefined, column: keyof ModelRun) => {
+    if (name === null || most === null || most === undefined) return;
+    limits.push({ reason, name, most, live: liveRuns(model).filter((run) => run[column] === name).length });
+  };
+  const project = projectOf(model, task);
+  add("project_limit", project?.name ?? null, project?.mostLive, "project");
+  add("epic_limit", task.epic, model.epics.get(task.epic ?? ""), "epic");
+  const credential = credentialOf(model, task.addressee);
+  add("credential", credential, model.credentials.get(credential)?.mostLive, "credential");
+  return limits;
 }
 
 /** By created_at, then id: the order of everything. */

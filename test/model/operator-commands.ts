@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { REFUSALS, TASK_TRANSITIONS } from "../../engine/domain/task-states.ts";
 import { command, pick } from "./command.ts";
 import type { QueueCommand } from "./command.ts";
-import { addresseeOf, headOf, newestRun, taskState } from "./model.ts";
+import { addresseeOf, headOf, KEEPER, newestRun, pendingTasks, PROJECT, taskState } from "./model.ts";
 import type { Model, ModelTask } from "./model.ts";
 import { resultText } from "./observe.ts";
 
@@ -60,8 +60,9 @@ export const editTask = (args: EditArguments): QueueCommand =>
   });
 
 function choices(model: Model, among: EditArguments["among"]): string[] {
-  if (among === "any") return [...model.tasks.keys(), ...model.deleted].toSorted();
-  const chosen = [...model.tasks.values()].filter((task) =>
+  const tasks = [...model.tasks.values()].filter((task) => task.addressee !== KEEPER);
+  if (among === "any") return [...tasks.map((task) => task.id), ...model.deleted].toSorted();
+  const chosen = tasks.filter((task) =>
     among === "running" ? task.status === "running" : headOf(model, task.addressee) === task,
   );
   return chosen.map((task) => task.id).toSorted();
@@ -115,15 +116,58 @@ export const pauseOrResume = (args: { addressee: string | null; paused: boolean 
     }
   });
 
-export const setCredential = (args: { name: string; blockedMs: number | null; problem: string | null }): QueueCommand =>
-  command("setCredential", args, async (model, real, { name, blockedMs, problem }) => {
+export const setCredential = (args: {
+  name: string;
+  blockedMs: number | null;
+  problem: string | null;
+  mostLive: number | null;
+}): QueueCommand =>
+  command("setCredential", args, async (model, real, { name, blockedMs, problem, mostLive }) => {
     const blockedUntil = blockedMs === null ? null : model.now + blockedMs;
-    await real.operator.query("update credentials set blocked_until = $2, problem = $3 where name = $1", [
-      name,
-      blockedUntil === null ? null : new Date(blockedUntil).toISOString(),
-      problem,
-    ]);
-    model.credentials.set(name, { blockedUntil, problem });
+    await real.operator.query(
+      "update credentials set blocked_until = $2, problem = $3, max_live_runs = $4 where name = $1",
+      [name, blockedUntil === null ? null : new Date(blockedUntil).toISOString(), problem, mostLive],
+    );
+    model.credentials.set(name, { blockedUntil, problem, mostLive });
+  });
+
+/** Null: there is no project any more. */
+export const setProject = (set: { paused: boolean; mostLive: number | null } | null): QueueCommand =>
+  command("setProject", set, async (model, real) => {
+    const { name, repoUrl } = PROJECT;
+    if (set === null) {
+      await real.operator.query("delete from projects where name = $1", [name]);
+      model.projects.delete(repoUrl);
+      return;
+    }
+    await real.operator.query(
+      `insert into projects (name, repo_url, paused, max_live_runs) values ($1, $2, $3, $4)
+       on conflict (name) do update set paused = $3, max_live_runs = $4`,
+      [name, repoUrl, set.paused, set.mostLive],
+    );
+    model.projects.set(repoUrl, { name, ...set });
+  });
+
+export const setEpic = (args: { epic: string; mostLive: number }): QueueCommand =>
+  command("setEpic", args, async (model, real, { epic, mostLive }) => {
+    await real.admin.query("update epics set max_live_runs = $2 where id = $1", [epic, mostLive]);
+    model.epics.set(epic, mostLive);
+  });
+
+/** A pending task becomes one of this epic, or of none. */
+export const joinEpic = (args: { task: number; epic: string | null }): QueueCommand =>
+  command("joinEpic", args, async (model, real, { task: index, epic }) => {
+    const pending = pendingTasks(model).filter((task) => task.addressee !== KEEPER);
+    const task = pick(
+      pending.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+      index,
+    );
+    if (task === undefined) return;
+    await real.operator.query(
+      `insert into task_options (task_id, epic) values ($1, $2) on conflict (task_id) do update set epic = $2`,
+      [task.id, epic],
+    );
+    task.epic = epic;
   });
 
 export const setProfile = (args: { name: string; credential: string }): QueueCommand =>

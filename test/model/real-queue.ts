@@ -8,6 +8,7 @@ import { makeTickets } from "../../engine/domain/run-token.ts";
 import { openDatabase } from "../../engine/store/connection.ts";
 import { claimRuns } from "../../engine/store/dispatch.ts";
 import { testDatabase } from "../support/postgres.ts";
+import { EPIC_MOST_LIVE, EPICS, KEEPER, PROJECT } from "./model.ts";
 
 const RUN_KEY = Buffer.alloc(32, 7);
 const HOST = "test-host";
@@ -63,6 +64,7 @@ export async function realQueue(): Promise<RealQueue> {
       await inserter.query("rollback");
       await test.pool.query(EMPTY);
       await setClock(now);
+      await engine.query(KEEPERS, [EPICS, EPIC_MOST_LIVE]);
       return raiseEpoch(limit);
     },
     claim: async (epoch, limit) => {
@@ -86,13 +88,32 @@ const EMPTY = `
   delete from tasks;
   delete from runs;
   delete from task_events;
+  delete from projects;
+  insert into projects (name, repo_url, max_live_runs)
+    values ('${PROJECT.name}', '${PROJECT.repoUrl}', ${PROJECT.mostLive});
+  delete from epics;
   delete from addressees;
-  insert into addressees (addressee, capacity) values ('a', 2), ('b', 3);
+  insert into addressees (addressee, capacity, paused) values ('a', 2, false), ('b', 3, false), ('${KEEPER}', 1, true);
   delete from lanes;
   delete from lane_changes;
   update profiles set credential = 'default';
   insert into credentials (name) values ('second') on conflict do nothing;
   insert into profiles (name, role, addressee_pattern, credential) values ('second', 'red', 'second-%', 'second')
     on conflict (name) do update set credential = 'second';
-  update credentials set blocked_until = null, blocked_reason = null, problem = null;
+  update credentials set blocked_until = null, blocked_reason = null, problem = null, max_live_runs = null;
+  -- what Green and its epics do by themselves is not the model's subject, only that agents may create tasks
+  update profiles set role = 'red' where name = 'green';
+  alter table epics alter max_depth set default 1000, alter max_tasks set default 100000;
   update engine_state set paused = false`;
+
+/** The epics, and the task that keeps each of them from ending. */
+const KEEPERS = `
+  with epic as (
+    insert into epics (id, addressee, title, max_live_runs, max_runs)
+    select id, '${KEEPER}', 'epic', $2, 1000000 from unnest($1::uuid[]) id
+    returning id
+  ), task as (
+    insert into tasks (id, addressee, prompt) select id, '${KEEPER}', 'wait' from epic
+    returning id
+  )
+  insert into task_options (task_id, epic) select id, id from task`;

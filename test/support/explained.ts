@@ -77,7 +77,10 @@ function add(result: Explained, firstColumns: ReadonlyMap<string, string>, node:
   const index = node["Index Name"];
   if (index !== undefined && node["Actual Loops"] > 0) {
     const first = firstColumns.get(index);
-    if (first !== undefined && !new RegExp(`\\b${first}\\b`).test(node["Index Cond"] ?? "")) result.walked.add(index);
+    const condition = node["Index Cond"] ?? "";
+    // An expression is shown with its functions inlined.
+    const bound = first?.includes("(") ? condition !== "" : new RegExp(`\\b${first}\\b`).test(condition);
+    if (first !== undefined && !bound) result.walked.add(index);
   }
   for (const child of node.Plans ?? []) add(result, firstColumns, child);
 }

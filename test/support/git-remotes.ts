@@ -8,7 +8,7 @@ import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, wr
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { eventually } from "./waiting.ts";
 
 const GIT_ENVIRONMENT = {
@@ -92,6 +92,9 @@ export function bareRemote(options: { empty?: boolean } = {}): BareRemote {
 export interface HttpRemote {
   /** `http://127.0.0.1:…/project.git` */
   url: string;
+  /** The same repository as hosts name it: `owner/project`, and its address. */
+  name: string;
+  hostUrl: string;
   port: number;
   /** The Authorization headers that came, decoded, without repeats. */
   logins(): string[];
@@ -130,6 +133,8 @@ export async function httpRemote(
   const { port } = server.address() as AddressInfo;
   return {
     url: `http://127.0.0.1:${port}/project.git`,
+    name: `${basename(dirname(remote.path))}/project`,
+    hostUrl: `http://127.0.0.1:${port}/${basename(dirname(remote.path))}/project.git`,
     port,
     logins: () => [...logins],
     redirectTo: (origin) => (redirect = origin),
@@ -150,10 +155,12 @@ function isLogin(header: string | undefined, login: { username: string; password
 function backend(path: string, request: IncomingMessage, response: ServerResponse): void {
   const url = new URL(request.url ?? "/", "http://localhost");
   const protocol = request.headers["git-protocol"];
+  const root = dirname(path);
+  const owned = url.pathname.startsWith(`/${basename(root)}/`);
   const child = spawn("git", ["http-backend"], {
     env: {
       ...GIT_ENVIRONMENT,
-      GIT_PROJECT_ROOT: dirname(path),
+      GIT_PROJECT_ROOT: owned ? dirname(root) : root,
       GIT_HTTP_EXPORT_ALL: "1",
       REQUEST_METHOD: request.method,
       PATH_INFO: url.pathname,

@@ -19,6 +19,8 @@ export interface InstantLauncher extends Launcher {
   readonly stopped: string[];
   /** Ends a job with a report, as publish would. */
   finish(jobName: string, report?: Partial<Report>): void;
+  /** Deletes a job as somebody's hand would; the watch tells. */
+  lose(jobName: string): void;
 }
 
 export interface InstantLauncherOptions {
@@ -47,12 +49,16 @@ export const doneReport: Report = {
   session_id: null,
   model: null,
   resets_at: null,
+  warned_until: null,
+  paid_usage: false,
   checks: null,
   branch: null,
   commit_sha: null,
   files_changed: [],
   pull_request_url: null,
+  work_kept: false,
   tasks: [],
+  finish_epic: null,
 };
 
 export function instantLauncher(options: InstantLauncherOptions = {}): InstantLauncher {
@@ -73,6 +79,10 @@ export function instantLauncher(options: InstantLauncherOptions = {}): InstantLa
     launched,
     stopped,
     finish,
+    lose: (jobName) => {
+      jobs.delete(jobName);
+      wakeAll();
+    },
     host: hostname(),
     credentialProblem: async () => options.problem?.() ?? null,
     launch: async (spec) => {

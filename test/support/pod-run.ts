@@ -28,6 +28,8 @@ export const SUCCESS: Outcome = {
   session_id: "00000000-0000-4000-8000-00000000000a",
   model: "claude-sonnet-5-5",
   resets_at: null,
+  warned_until: null,
+  paid_usage: false,
   checks: null,
 };
 
@@ -70,12 +72,16 @@ export interface PodTask {
   addressee?: string;
   /** Columns of the profile that are changed. */
   profile?: Record<string, unknown>;
+  /** Columns of task_options, such as `kind`. */
+  options?: Record<string, unknown>;
+  /** Columns of the project that the repository gets. */
+  project?: Record<string, unknown>;
 }
 
 /** Claims a run for a new task. */
 export async function podRun(task: PodTask = {}): Promise<PodRun> {
   const db = await schemaClient();
-  const { profile = {}, base_branch, ...columns } = task;
+  const { profile = {}, options = {}, project, base_branch, ...columns } = task;
   for (const [column, value] of Object.entries(profile)) {
     await db.pool.query(`update profiles set "${column}" = $1`, [value]);
   }
@@ -84,8 +90,26 @@ export async function podRun(task: PodTask = {}): Promise<PodRun> {
     [columns.addressee ?? "worker", columns.repo_url, columns.branch, base_branch],
   );
   const taskId: string = inserted.rows[0].id;
+  if (project !== undefined) await addProject(db, columns.repo_url, project);
+  await setOptions(db, taskId, options);
   await db.claimAll();
+  if (project !== undefined) await db.pool.query("update runs set project = 'project' where task_id = $1", [taskId]);
   return asPod(db, taskId);
+}
+
+async function addProject(db: SchemaClient, repoUrl: string | undefined, columns: Record<string, unknown>) {
+  await db.pool.query("insert into projects (name, repo_url) values ('project', $1)", [repoUrl]);
+  for (const [column, value] of Object.entries(columns)) {
+    await db.pool.query(`update projects set "${column}" = $1`, [value]);
+  }
+}
+
+async function setOptions(db: SchemaClient, taskId: string, columns: Record<string, unknown>): Promise<void> {
+  if (Object.keys(columns).length === 0) return;
+  await db.pool.query("insert into task_options (task_id) values ($1) on conflict do nothing", [taskId]);
+  for (const [column, value] of Object.entries(columns)) {
+    await db.pool.query(`update task_options set "${column}" = $2 where task_id = $1`, [taskId, value]);
+  }
 }
 
 /** The pod of the task's live run. */

@@ -5,8 +5,9 @@ import type { Report } from "../../worker-image/contract.ts";
 import { jobEnd } from "../../engine/domain/job.ts";
 import type { JobEnd, PhaseEnd } from "../../engine/domain/job.ts";
 import { settlementOf, settlementOfLaunchFailure } from "../../engine/domain/outcome.ts";
+import type { Past } from "../../engine/domain/outcome.ts";
 import { FAILURE_KINDS } from "../../engine/domain/failure-codes.ts";
-import { blockedUntil, retryPauseSeconds } from "../../engine/domain/retry.ts";
+import { blockedUntil, overloadedUntil, retryPauseSeconds } from "../../engine/domain/retry.ts";
 
 const NOW = new Date("2026-01-01T00:00:00Z");
 const report: Report = {
@@ -24,12 +25,16 @@ const report: Report = {
   session_id: "s",
   model: "m",
   resets_at: null,
+  warned_until: null,
+  paid_usage: false,
   checks: null,
   branch: "b",
   commit_sha: "c",
   files_changed: ["f"],
   pull_request_url: null,
+  work_kept: false,
   tasks: [],
+  finish_epic: null,
 };
 const run = { retries: 0, stopReason: null, report: null };
 const end = jobEnd({ logTail: "tail" });
@@ -132,6 +137,62 @@ describe("what follows of a failure", () => {
     );
     const until = new Date(limited.blocked_until ?? 0).getTime() / 1000;
     assert.ok(until > resets && until < resets + 60);
+  });
+
+  const ended = (code: string, more: Partial<Report> = {}, past: Partial<Past> = {}) =>
+    settlementOf(
+      {
+        ...run,
+        report: { ...report, success: false, code: code as never, error: "Too much.", output_tokens: 0, ...more },
+        past: { failuresInARow: 0, overloadsInARow: 0, isBlocked: false, ...past },
+      },
+      end,
+      NOW,
+      0,
+    );
+  const secondsUntil = (time: string | null) => (new Date(time ?? 0).getTime() - NOW.getTime()) / 1000;
+
+  it("the third usage limit in a row in which nothing got done ends the task, and still blocks the credential", () => {
+    assert.equal(ended("usage_limit", {}, { failuresInARow: 1 }).action, "requeue");
+    const third = ended("usage_limit", {}, { failuresInARow: 2 });
+    assert.deepEqual([third.action, third.success], ["complete", false]);
+    assert.match(third.error ?? "", /^Too much\. \(given up: 3 times in a row it got nothing done\)$/);
+    assert.ok(third.blocked_until);
+    assert.equal(ended("usage_limit", { output_tokens: 1 }, { failuresInARow: 9 }).action, "requeue", "something done");
+  });
+
+  it("an overload pauses the credential in growing steps, and the task waits with it", () => {
+    const pauses = [0, 1, 2, 3, 4, 5, 6].map((overloadsInARow) => {
+      const settled = ended("api_overloaded", {}, { overloadsInARow });
+      assert.deepEqual([settled.action, settled.retry_after_seconds], ["requeue", 0]);
+      assert.deepEqual([settled.overloads_in_a_row, settled.blocked_reason], [overloadsInARow + 1, "Too much."]);
+      return secondsUntil(settled.blocked_until);
+    });
+    assert.deepEqual(pauses, [30, 60, 120, 300, 600, 1200, 1200]);
+    assert.equal(overloadedUntil(1, NOW, 0.99).getTime() > NOW.getTime() + 30_000, true, "jitter only lengthens");
+    const meanwhile = ended("api_overloaded", {}, { overloadsInARow: 3, isBlocked: true });
+    assert.deepEqual([meanwhile.blocked_until, meanwhile.overloads_in_a_row], [null, null], "one step a pause");
+    assert.equal(ended("api_overloaded", {}, { failuresInARow: 19 }).action, "complete");
+    assert.equal(ended("api_overloaded", { output_tokens: 5 }, { failuresInARow: 19 }).action, "requeue");
+  });
+
+  it("paid extra usage blocks the credential until a person clears it", () => {
+    const settled = ended("cost_guard", { paid_usage: true });
+    assert.deepEqual([settled.action, settled.blocked_until], ["complete", "infinity"]);
+    assert.match(settled.blocked_reason ?? "", /paid extra usage.*clear blocked_until/);
+    assert.equal(ended("cost_guard").blocked_until, null, "what else the guard finds is no fault of the credential");
+  });
+
+  it("the warning of a limit is passed on, whatever became of the run, unless it is over", () => {
+    const resets = NOW.getTime() / 1000 + 600;
+    assert.equal(secondsUntil(ended("agent_error", { warned_until: resets }).warned_until), 605);
+    const well = settlementOf({ ...run, report: { ...report, warned_until: resets } }, end, NOW, 0);
+    assert.equal(secondsUntil(well.warned_until), 605);
+    assert.equal(ended("agent_error", { warned_until: NOW.getTime() / 1000 - 1 }).warned_until, null);
+  });
+
+  it("that work was kept is told in the settlement", () => {
+    assert.equal(ended("max_turns", { work_kept: true }).work_kept, true);
   });
 
   it("a reset that is unknown or past still blocks, so that no retry storm begins", () => {
