@@ -26,8 +26,10 @@ export const WORKSPACE = {
   outcome: "outcome.json",
   /** The agent's stream, JSON lines, masked and bounded. */
   stream: "stream.jsonl",
-  /** Tasks the agent wants created, one JSON file each, `0001.json` … */
+  /** What the agent wants of the engine, one JSON file each, `0001.json` … */
   outbox: "outbox",
+  /** Results that are too long for the prompt, a file each: written by checkout, for the agent to read. */
+  results: "results",
 } as const;
 
 /** Exit codes of the phases. What is not listed is a crash of the phase itself. */
@@ -67,6 +69,7 @@ export type FailureCode =
   | "hung"
   | "auth_failed"
   | "cost_guard"
+  | "pod_refused"
   | "checkout_failed"
   | "checks_failed"
   | "push_rejected"
@@ -91,7 +94,9 @@ export interface BriefProfile {
   first_output_seconds: number;
   /** Without any output for so long, the agent is `hung`. */
   silence_seconds: number;
-  /** Run by /bin/sh in the work tree at the end of the agent phase, without any credential. */
+  /** Run by /bin/sh in the work tree before the agent, without any credential. */
+  setup_command: string | null;
+  /** The same at the end of the agent phase. */
   check_command: string | null;
   /** How often a failing check goes back to the agent. */
   check_tries: number;
@@ -101,12 +106,53 @@ export interface BriefProfile {
   may_push_default_branch: boolean;
   /** The repository's own commit hooks take effect on the agent's commits. */
   run_commit_hooks: boolean;
-  /** The MCP tool `create_task` is offered. */
+  /** The MCP tool `create_task` is offered; to a Green of an epic `finish_epic` and `ask_human` as well. */
   may_create_tasks: boolean;
+  /** Settings, hooks, skills and MCP servers that the repository brings take effect. */
+  trust_repository: boolean;
   /** Plain variables for the agent, never secrets. */
   environment: Record<string, string>;
   /** Further MCP servers, in the form of the CLI's `mcpServers`. */
   mcp_servers: Record<string, unknown>;
+}
+
+/** The epic that a task belongs to. */
+export interface BriefEpic {
+  id: string;
+  title: string;
+  /** Where the plan is kept: a section of `.ai/plan.md` on this branch. */
+  plan_branch: string;
+  /** Who answers questions and gives approvals. */
+  approver: string;
+}
+
+/** A task of kind `merge`. Its Red alone may push the target branch. */
+export interface BriefMerge {
+  /** The branch whose work is to be merged. */
+  source: string;
+  /** Where to; null: the remote's default branch. */
+  target: string | null;
+  policy: "pull_request" | "approval" | "auto";
+}
+
+/** How to talk to the repository's host. */
+export interface BriefHost {
+  /** Null: not known to have pull requests. */
+  api: "github" | "gitlab" | null;
+  /** Null: the public one. */
+  api_url: string | null;
+}
+
+/** The attempt that left the work which this one goes on from. */
+export interface BriefContinues {
+  run_id: string;
+  /** The last commit of its bundle; null: it left no commits. */
+  head_sha: string | null;
+  /** Null: its session could not be kept. */
+  session_id: string | null;
+  /** How it ended. */
+  code: FailureCode | null;
+  error: string | null;
 }
 
 /** What `load_brief` returns. */
@@ -121,9 +167,23 @@ export interface Brief {
   branch: string | null;
   /** Where a new branch starts; null: the remote's default branch. */
   base_branch: string | null;
+  /** The project's default branch; null: the remote's. */
+  default_branch: string | null;
   created_by: string | null;
   parent_id: string | null;
+  /** What the task is, in a word: `implement`, `review`, `merge`, `wake_up` …; null: not said. */
+  kind: string | null;
   profile: BriefProfile;
+  epic: BriefEpic | null;
+  /** Of a task of kind `merge`, else null. */
+  merge: BriefMerge | null;
+  /** publish opens a pull request for the branch. */
+  pull_request: boolean;
+  host: BriefHost;
+  /** Long results that the prompt names, for files below `results` in the workspace. */
+  files: { name: string; content: string }[];
+  /** What an earlier attempt left: work that was not pushed, and the CLI's session. Null: from the start. */
+  continues: BriefContinues | null;
   /** The report that an earlier attempt announced before it pushed. When its commit is on the remote, the agent is skipped. */
   announced: Report | null;
 }
@@ -136,6 +196,18 @@ export interface CheckoutRecord {
   branch: string | null;
   /** The commit that the branch started from; null in an empty repository and where there is none. */
   start_sha: string | null;
+  /** What of the brief's `continues` is in the workspace; null or missing: nothing, the agent starts from the start. */
+  continued?: ContinuedWork | null;
+}
+
+/** What an earlier attempt left, laid out again. */
+export interface ContinuedWork {
+  /** A session that lies in the agent's HOME, to be resumed. */
+  session_id: string | null;
+  code: FailureCode | null;
+  error: string | null;
+  /** Its commits, one a line, the newest first, bounded. */
+  commits: string;
 }
 
 /** The end of the agent phase, in its own words. */
@@ -160,6 +232,10 @@ export interface Outcome {
   model: string | null;
   /** Epoch seconds; with `usage_limit` only, null where Claude did not say. */
   resets_at: number | null;
+  /** Epoch seconds: the service has warned that a usage limit is near, and it resets then. Null: no warning. */
+  warned_until: number | null;
+  /** The account went on with paid extra usage: nothing more may start with this credential. */
+  paid_usage: boolean;
   /** Result of the check command; null where there is none. */
   checks: { passed: boolean; tries: number; output: string } | null;
 }
@@ -170,7 +246,21 @@ export interface OutboxTask {
   addressee: string | null;
   repo_url: string | null;
   branch: string | null;
+  base_branch: string | null;
   kind: string | null;
+  /** The step of the plan that it works on: failures in a row are counted by it. */
+  step: string | null;
+  /** Files and directories that it will change. */
+  paths: string[] | null;
+  /** `each`: wake me when it ends; `last`: when the last of this run's tasks that say so has ended, or one has failed. */
+  wake: "each" | "last";
+  pull_request: boolean;
+}
+
+/** Green's word that its epic is over: the other kind of file in the outbox. */
+export interface FinishEpic {
+  success: boolean;
+  summary: string;
 }
 
 /** What `write_report` stores. The engine settles from it. */
@@ -182,8 +272,11 @@ export interface Report extends Outcome {
   /** Paths changed by this run's commits, at most 1,000. */
   files_changed: string[];
   pull_request_url: string | null;
+  /** What was not pushed is kept: the next attempt may go on from it. */
+  work_kept: boolean;
   /** The outbox. */
   tasks: OutboxTask[];
+  finish_epic: FinishEpic | null;
 }
 
 /**
@@ -203,6 +296,8 @@ export interface Report extends Outcome {
  * | `MYZEL_GIT_INSTEAD_OF` | checkout, publish | `<address>=<other>`: git uses the other address in place of the brief's; may be unset |
  * | `MYZEL_REPO_MIRROR` | checkout, publish | path of a bare mirror to borrow objects from while cloning; may be unset |
  * | `MYZEL_CLONE_DEPTH` | checkout, publish | shallow clone of so many commits; unset: whole |
+ * | `MYZEL_CHECKS_WAIT_SECONDS` | publish | how long a merge waits for the checks of its pull request; default 900 |
+ * | `MYZEL_KEEP_ONLY` | publish | `1`: the run was told to stop; keep what it leaves, push and report nothing |
  * | `MYZEL_PRIVATE_DIR` | publish | an empty directory the agent never had access to, for publish's own repository |
  * | `MYZEL_SPOOL_DIR` | publish | where a report is left that the database could not take |
  * | `CLAUDE_CODE_OAUTH_TOKEN` | agent; publish for masking | the Claude token |

@@ -1,13 +1,14 @@
 /**
- * The three calls that a run may make of the database, each with the run's own token.
+ * The calls that a run may make of the database, each with the run's own token.
  *
  * Every call has a connection of its own, so that a server that was restarted in between is no matter.
  * A server that cannot be reached is waited for; everything else is said at once. Nothing of the
  * address ever gets into an error.
  */
 import { Client, DatabaseError } from "pg";
-import type { Brief, Report } from "./contract.ts";
+import type { Brief, FinishEpic, OutboxTask, Report } from "./contract.ts";
 import { withPatience } from "./patience.ts";
+import type { KeptWork } from "./work/keep-work.ts";
 
 /** How long an unreachable database is waited for. */
 export const DATABASE_PATIENCE_MS = 60_000;
@@ -15,7 +16,7 @@ export const DATABASE_PATIENCE_MS = 60_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 const CALL_TIMEOUT_MS = 60_000;
 
-/** SQLSTATE of the three functions for a token that is not accepted. */
+/** SQLSTATE of these functions for a token that is not accepted. */
 const FENCED = "MZ003";
 
 /** Classes of SQLSTATE that pass by themselves: connection, resources, operator intervention. */
@@ -43,6 +44,20 @@ export interface PodDatabase {
   storeTranscript(transcript: { content: Buffer; rawBytes: number; truncated: boolean }): Promise<void>;
   /** Announces what is about to be pushed, or, `final`, leaves the report that the engine settles from. */
   writeReport(report: Report, options: { final: boolean }): Promise<void>;
+  /** The same brief, once the run was told to stop. */
+  loadStoppedBrief(): Promise<Brief>;
+  /** Keeps what is not pushed, before the report; replaces what this run stored before. Works while the run is being stopped. */
+  storeWork(work: KeptWork): Promise<void>;
+  /** What the brief's `continues` names; null where it is gone. */
+  loadWork(): Promise<LoadedWork | null>;
+}
+
+/** What an earlier attempt left, as it is stored. */
+export interface LoadedWork {
+  work: KeptWork;
+  /** What it had put into its outbox, which came to nothing. */
+  tasks: OutboxTask[];
+  finish_epic: FinishEpic | null;
 }
 
 export interface PodDatabaseSettings {
@@ -70,7 +85,38 @@ export function podDatabase(settings: PodDatabaseSettings): PodDatabase {
       const text = "select write_report($1, $2, $3, $4::jsonb, $5)";
       await call(settings, text, [runId, token, boundTo, JSON.stringify(report), final]);
     },
+    async loadStoppedBrief() {
+      const rows = await call(settings, "select load_stopped_brief($1, $2, $3) as brief", [runId, token, boundTo]);
+      return (rows[0] as { brief: Brief }).brief;
+    },
+    async storeWork({ commits, session }) {
+      const text = "select store_work($1, $2, $3, $4, $5, $6, $7, $8, $9)";
+      const bundled = [commits?.branch, commits?.base_sha, commits?.head_sha, commits?.bundle];
+      const values = [runId, token, boundTo, ...bundled, session?.session_id, session?.content];
+      await call(settings, text, values);
+    },
+    async loadWork() {
+      const rows = await call(settings, "select * from load_work($1, $2, $3)", [runId, token, boundTo]);
+      return rows[0] === undefined ? null : loadedWork(rows[0] as WorkRow);
+    },
   };
+}
+
+interface WorkRow {
+  branch: string | null;
+  head_sha: string | null;
+  bundle: Buffer | null;
+  session_id: string | null;
+  session: Buffer | null;
+  tasks: OutboxTask[];
+  finish_epic: FinishEpic | null;
+}
+
+function loadedWork({ branch, head_sha, bundle, session_id, session, tasks, finish_epic }: WorkRow): LoadedWork {
+  const hasCommits = branch !== null && head_sha !== null && bundle !== null;
+  const commits = hasCommits ? { branch, base_sha: null, head_sha, bundle } : null;
+  const kept = session_id === null || session === null ? null : { session_id, content: session };
+  return { work: { commits, session: kept }, tasks, finish_epic };
 }
 
 async function call(settings: PodDatabaseSettings, text: string, values: unknown[]): Promise<unknown[]> {

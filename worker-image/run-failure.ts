@@ -33,5 +33,9 @@ export function failedReport(failure: { code: FailureCode; error: string }): Rep
     files_changed: [],
     pull_request_url: null,
     tasks: [],
+    finish_epic: null,
+    warned_until: null,
+    paid_usage: false,
+    work_kept: false,
   };
 }

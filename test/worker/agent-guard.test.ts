@@ -78,12 +78,15 @@ test("managed settings that bill the API are refused, harmless ones pass, unread
     return findBilling({}, profile, directory);
   };
   try {
-    assert.match(found('{"apiKeyHelper":"cat /secret-place"}') ?? "", /managed-settings\.json name an apiKeyHelper/);
+    assert.match(
+      found('{"apiKeyHelper":"cat /secret-place"}') ?? "",
+      /managed-settings\.json, managed for this machine, names an apiKeyHelper/,
+    );
     assert.match(
       found('{"env":{"ANTHROPIC_API_KEY":"k"}}', "managed-settings.d/10-x.json") ?? "",
-      /10-x\.json set ANTHROPIC_API_KEY/,
+      /10-x\.json, managed for this machine, sets ANTHROPIC_API_KEY/,
     );
-    assert.match(found('{"forceLoginMethod":"console"}') ?? "", /force a login/);
+    assert.match(found('{"forceLoginMethod":"console"}') ?? "", /forces a login/);
     assert.match(found("{") ?? "", /cannot be read/);
     assert.equal(found('{"forceLoginMethod":"claudeai","env":{"FOO":"bar"},"apiKeyHelper":""}'), null);
   } finally {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { FailureCode } from "../../worker-image/contract.ts";
 import { type EndedBy, type ProcessEnd, judge } from "../../worker-image/agent/judge.ts";
-import { afterRun, noProgress } from "../../worker-image/agent/progress.ts";
+import { afterRun, noProgress, outcomeOf } from "../../worker-image/agent/progress.ts";
 import { NO_FACTS, type StreamFacts, reduceFacts } from "../../worker-image/agent/stream-facts.ts";
 
 const LIMITS = { timeLimitSeconds: 60, firstOutputSeconds: 5, silenceSeconds: 10 };
@@ -327,4 +327,18 @@ test("cost of a resumed session is counted once, and summed where the invocation
   assert.equal(resumed.turns, 3);
   const afterKill = afterRun(afterRun(noProgress(), first, ended({ exitCode: 143 })), again, ended());
   assert.equal(afterKill.usage.cost_usd, 0.002);
+});
+
+test("what the service says of the account is in the outcome: the latest warning, and paid extra usage", () => {
+  const event = (info: object) => ({ type: "rate_limit_event", rate_limit_info: info });
+  const outcomeAfter = (...events: object[]) => {
+    const facts = factsOf(INIT, ...events.map(event), SUCCESS);
+    return outcomeOf(afterRun(noProgress(), facts, ended()), judge(facts, ended(), LIMITS), "");
+  };
+  const warning = (resetsAt: number) => ({ status: "allowed_warning", resetsAt, isUsingOverage: false });
+  const warned = outcomeAfter(warning(200), warning(100), { status: "allowed", resetsAt: 300 });
+  assert.deepEqual([warned.success, warned.warned_until, warned.paid_usage], [true, 200, false]);
+  assert.equal(outcomeAfter({ status: "allowed", resetsAt: 300 }).warned_until, null);
+  const paid = outcomeAfter({ status: "rejected", resetsAt: 300, isUsingOverage: true });
+  assert.deepEqual([paid.code, paid.paid_usage], ["cost_guard", true]);
 });

@@ -77,7 +77,12 @@ test("create_task leaves a task in the outbox, and a bad one is answered with a 
         addressee: "worker-7",
         repo_url: null,
         branch: "feature/x",
+        base_branch: null,
         kind: null,
+        step: null,
+        paths: null,
+        wake: "each",
+        pull_request: false,
       });
       const tool = model.requests[0]?.body.tools?.find((one) => one.name === "mcp__myzel__create_task");
       assert.ok(tool, "offered in the first request");

@@ -139,7 +139,7 @@ test("where work starts is decided by the branch, the base, then the default bra
     defaultBranch: "main",
     headSha: A,
   };
-  const wanted = { branch: "new", base: null, mayPushDefault: false };
+  const wanted = { branch: "new", base: null, mayPushDefault: false, defaultBranch: null, merges: null };
   assert.deepEqual(decideStart({ ...wanted, branch: "feature", base: "main" }, remote), {
     kind: "existing_branch",
     from: "feature",
@@ -152,12 +152,17 @@ test("where work starts is decided by the branch, the base, then the default bra
     kind: "existing_branch",
     from: "main",
   });
+  const develop = { ...remote, branches: new Map([...remote.branches, ["develop", B]]) };
+  const ofProject = { ...wanted, defaultBranch: "develop" };
+  assert.deepEqual(decideStart(ofProject, develop), { kind: "new_branch", from: "develop" }, "the project's own word");
+  const merge = { ...wanted, branch: "main", mayPushDefault: true, merges: "feature" };
+  assert.deepEqual(decideStart(merge, remote), { kind: "existing_branch", from: "main" });
 });
 
 test("where work cannot start, a sentence says why", () => {
   const remote = { branches: new Map([["feature", B]]), defaultBranch: null, headSha: null };
-  const wanted = { branch: "new", base: null, mayPushDefault: false };
-  const refused = (change: Partial<typeof wanted> & { base?: string | null }): string => {
+  const wanted = { branch: "new", base: null, mayPushDefault: false, defaultBranch: null, merges: null };
+  const refused = (change: Partial<Parameters<typeof decideStart>[0]>): string => {
     try {
       decideStart({ ...wanted, ...change }, remote);
       return "";
@@ -166,6 +171,17 @@ test("where work cannot start, a sentence says why", () => {
     }
   };
   assert.match(refused({}), /give the task a base branch/);
-  assert.match(refused({ base: "gone" as never }), /^The base branch "gone" is not on the remote\.$/);
+  assert.match(refused({ base: "gone" }), /^The base branch "gone" is not on the remote\.$/);
   assert.match(refused({ branch: "feature/x" }), /beside the branch "feature"/);
+  assert.match(refused({ defaultBranch: "main" }), /^The project's default branch "main" is not on the remote\.$/);
+  assert.match(refused({ branch: "feature", defaultBranch: "feature" }), /"feature" is the default branch/);
+  assert.match(
+    refused({ branch: "feature", merges: "gone" }),
+    /^The branch to be merged, "gone", is not on the remote/,
+  );
+  assert.match(
+    refused({ branch: "gone", merges: "feature" }),
+    /^The target of the merge, "gone", is not on the remote/,
+  );
+  assert.match(refused({ branch: "feature", merges: "feature" }), /cannot be merged into itself/);
 });

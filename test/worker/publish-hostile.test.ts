@@ -29,7 +29,7 @@ beforeEach(async () => {
     "dir/inner.txt": "1",
     ".gitattributes": "*.txt filter=evil diff=evil merge=evil\n",
   });
-  pod = await podRun({ repo_url: remote.url });
+  pod = await podRun({ repo_url: remote.url, profile: { may_create_tasks: true } });
   assert.equal((await pod.phase("checkout")).exitCode, 0);
   pod.outcome();
   mark = join(pod.directory, "the-agent-ran-something");
@@ -46,9 +46,11 @@ function commit(files: Record<string, string>): string {
   return pod.git("rev-parse", "HEAD");
 }
 
-async function published(): Promise<Report> {
+/** Publishes; says no more than this on stderr. */
+async function published(said = /^$/): Promise<Report> {
   const end = await pod.phase("publish");
-  assert.deepEqual([end.exitCode, end.stderr], [0, ""]);
+  assert.equal(end.exitCode, 0);
+  assert.match(end.stderr, said);
   assert.equal(existsSync(mark), false, "nothing of the agent's ran");
   const { report } = await pod.stored();
   assert.ok(report);
@@ -232,7 +234,7 @@ test("a directory that became a link is not looked into", async () => {
 test("a work tree that is a link is not published", async () => {
   renameSync(pod.repo, join(pod.workspace, "moved"));
   symlinkSync(join(pod.workspace, "moved"), pod.repo);
-  const report = await published();
+  const report = await published(/^Nothing of the run's work is kept\. The agent removed its work tree.*\n$/);
   assert.deepEqual([report.success, report.code], [false, "push_rejected"]);
 });
 
@@ -244,10 +246,12 @@ test("pipes, sockets and repositories' own names in the work tree are left out",
   assert.deepEqual((await published()).files_changed, ["good.txt", "tracked.txt"]);
 });
 
+const NOT_KEPT = /^Nothing of the run's work is kept\. .*huge\.bin.*\n$/;
+
 test("a file over 100 MiB is refused with a sentence, committed or not", async () => {
   pod.write({ "huge.bin": "" });
   truncateSync(join(pod.repo, "huge.bin"), 101 * 2 ** 20);
-  const left = await published();
+  const left = await published(NOT_KEPT);
   assert.deepEqual(
     [left.code, left.error],
     ["push_rejected", "The agent left the file huge.bin of 101 MiB; files over 100 MiB are not pushed."],
@@ -255,7 +259,7 @@ test("a file over 100 MiB is refused with a sentence, committed or not", async (
   pod.git("add", "--all");
   pod.git("commit", "--quiet", "--message", "Huge");
   await pod.db.pool.query("update runs set report = null");
-  const committed = await published();
+  const committed = await published(NOT_KEPT);
   assert.deepEqual(
     [committed.code, committed.error],
     [
@@ -293,7 +297,7 @@ test("a report that says more than it may is cut to what the database takes", as
   commit(files);
   for (let index = 1; index <= 150; index++) {
     const name = `${String(index).padStart(4, "0")}.json`;
-    writeFileSync(join(pod.workspace, "outbox", name), JSON.stringify({ prompt: `${"x".repeat(100_000)}\0\ud800` }));
+    writeFileSync(join(pod.workspace, "outbox", name), JSON.stringify({ prompt: `${"x".repeat(100_000)}\ud800` }));
   }
   pod.outcome({ summary: `a\0b\ud800${"y".repeat(900_000)}` });
   const report = await published();

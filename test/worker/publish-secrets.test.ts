@@ -13,7 +13,7 @@ let remote: BareRemote;
 let pod: PodRun;
 beforeEach(async () => {
   remote = bareRemote();
-  pod = await podRun({ repo_url: remote.url });
+  pod = await podRun({ repo_url: remote.url, profile: { may_create_tasks: true } });
   assert.equal((await pod.phase("checkout")).exitCode, 0);
   pod.outcome();
   pod.environment["CLAUDE_CODE_OAUTH_TOKEN"] = CLAUDE_TOKEN;

@@ -80,6 +80,8 @@ test("the agent's commits are announced, pushed to the new branch, and reported 
     files_changed: ["README.md", "b.txt", "src/a.txt"],
     pull_request_url: null,
     tasks: [],
+    finish_epic: null,
+    work_kept: false,
   };
   assert.deepEqual(report, { ...SUCCESS, ...expected });
   assert.equal(remote.head(branch), head);
@@ -375,7 +377,13 @@ test("a work tree that is gone pushes nothing", async () => {
   const pod = await checkedOut();
   rmSync(pod.repo, { recursive: true });
   pod.outcome();
-  assert.match(await rejected(pod, "push_rejected"), /removed its work tree/);
+  const end = await pod.phase("publish");
+  assert.equal(end.exitCode, 0);
+  assert.match(end.stderr, /^Nothing of the run's work is kept\./);
+  const { report } = await pod.stored();
+  assert.deepEqual([report?.code, report?.work_kept], ["push_rejected", false]);
+  assert.match(report?.error ?? "", /removed its work tree/);
+  assert.deepEqual(remote.branches(), ["refs/heads/main"]);
 });
 
 test("files that a sparse checkout left out are not deleted", async () => {
@@ -429,13 +437,16 @@ test("over SSH the push goes through", { skip: sshProblem() ?? false }, async ()
 });
 
 test("the outbox and the transcript are stored", async () => {
-  const pod = await checkedOut();
+  const pod = await checkedOut({ profile: { may_create_tasks: true } });
   pod.outcome();
   writeFileSync(join(pod.workspace, "outbox", "0002.json"), JSON.stringify({ prompt: "second", addressee: "other" }));
   writeFileSync(join(pod.workspace, "outbox", "0001.json"), JSON.stringify({ prompt: "first" }));
   writeFileSync(join(pod.workspace, "outbox", "0003.json"), JSON.stringify({ addressee: "no prompt" }));
   writeFileSync(join(pod.workspace, "stream.jsonl"), '{"type":"result"}\n');
-  const empty = { repo_url: null, branch: null, kind: null };
+  const empty = {
+    ...{ repo_url: null, branch: null, base_branch: null, kind: null, step: null, paths: null },
+    ...{ wake: "each", pull_request: false },
+  };
   assert.deepEqual((await published(pod)).tasks, [
     { prompt: "first", addressee: null, ...empty },
     { prompt: "second", addressee: "other", ...empty },

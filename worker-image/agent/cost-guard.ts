@@ -13,7 +13,8 @@ import type { BriefProfile } from "../contract.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
-const DEFAULT_BASE_URL = "https://api.anthropic.com";
+/** Where the subscription is served. */
+export const DEFAULT_BASE_URL = "https://api.anthropic.com";
 
 /** Variables that name another payer, another endpoint or switch off the subscription's login. */
 const BILLING_VARIABLES: readonly RegExp[] = [
@@ -47,10 +48,8 @@ export function findBilling(
   const allowedBaseUrl = environment["MYZEL_MODEL_BASE_URL"] || DEFAULT_BASE_URL;
   const inEnvironment = billingVariable(environment, allowedBaseUrl);
   if (inEnvironment !== null) return refusal(`the variable ${inEnvironment} is set`);
-  const inProfile =
-    billingVariable(profile.environment, allowedBaseUrl) ??
-    Object.keys(profile.environment).find((name) => LOGIN_VARIABLE.test(name) && profile.environment[name] !== "");
-  if (inProfile) return refusal(`the environment of profile "${profile.name}" sets ${inProfile}`);
+  const inProfile = billingVariable(profile.environment, allowedBaseUrl) ?? loginVariable(profile.environment);
+  if (inProfile !== null) return refusal(`the environment of profile "${profile.name}" sets ${inProfile}`);
   for (const [server, config] of Object.entries(profile.mcp_servers)) {
     const variable = billingVariable(variablesOf(config), allowedBaseUrl);
     if (variable !== null) return refusal(`MCP server "${server}" of profile "${profile.name}" sets ${variable}`);
@@ -77,14 +76,35 @@ function managedSettingsProblem(directory: string, allowedBaseUrl: string): stri
       if (isMissing(error)) continue;
       return refusal(`the managed settings in ${path} cannot be read, so what they set is unknown`);
     }
-    if (settings["apiKeyHelper"]) return refusal(`the managed settings in ${path} name an apiKeyHelper`);
-    if (settings["forceLoginMethod"] && settings["forceLoginMethod"] !== "claudeai") {
-      return refusal(`the managed settings in ${path} force a login other than the subscription's`);
-    }
-    const variable = billingVariable(variablesOf(settings), allowedBaseUrl);
-    if (variable !== null) return refusal(`the managed settings in ${path} set ${variable}`);
+    const found = billingInSettings(settings, allowedBaseUrl);
+    if (found !== null) return refusal(`${path}, managed for this machine, ${found}`);
   }
   return null;
+}
+
+/** What a settings file of Claude Code does that would bill the API, as the end of a sentence; null: nothing. */
+export function billingInSettings(settings: Readonly<Record<string, unknown>>, allowedBaseUrl: string): string | null {
+  if (settings["apiKeyHelper"]) return "names an apiKeyHelper";
+  if (settings["forceLoginMethod"] && settings["forceLoginMethod"] !== "claudeai") {
+    return "forces a login other than the subscription's";
+  }
+  const variables = variablesOf(settings);
+  const found = billingVariable(variables, allowedBaseUrl) ?? loginVariable(variables);
+  return found === null ? null : `sets ${found}`;
+}
+
+/** The same of a file of MCP servers. */
+export function billingInServers(file: Readonly<Record<string, unknown>>, allowedBaseUrl: string): string | null {
+  const servers = file["mcpServers"];
+  for (const [name, config] of Object.entries(typeof servers === "object" && servers !== null ? servers : {})) {
+    const variable = billingVariable(variablesOf(config), allowedBaseUrl);
+    if (variable !== null) return `sets ${variable} for the MCP server "${name}"`;
+  }
+  return null;
+}
+
+function loginVariable(variables: Variables): string | null {
+  return Object.keys(variables).find((name) => LOGIN_VARIABLE.test(name) && variables[name] !== "") ?? null;
 }
 
 function managedSettingsFiles(directory: string): string[] {
@@ -112,6 +132,7 @@ function isMissing(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR";
 }
 
-function refusal(found: string): string {
+/** The guard's sentence. */
+export function refusal(found: string): string {
   return `Refused to start, for the API would be billed instead of the subscription: ${found}.`;
 }

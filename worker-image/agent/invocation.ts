@@ -1,29 +1,28 @@
 /**
- * How Claude Code is called: its arguments, its files, its first message.
+ * How Claude Code is called: its arguments and its files.
  *
- * Everything that the repository or HOME could set is switched off; the prompt goes through standard
- * input, where no argument limit holds and `ps` shows nothing.
+ * What HOME could set is switched off, and what the repository could set unless the profile trusts it; the
+ * prompt goes through standard input, where no argument limit holds and `ps` shows nothing.
  */
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Brief, WORKSPACE } from "../contract.ts";
+import { offerOf, offersAnything } from "../mcp/offer.ts";
+import { asData } from "./data-marks.ts";
+import { instructionArguments } from "./repository-instructions.ts";
+import { settingsArguments } from "./repository-settings.ts";
+import { systemPromptOf } from "./system-prompt.ts";
 
-/** Name of our MCP server: its tool is `mcp__myzel__create_task`. */
+/** Name of our MCP server: one of its tools is `mcp__myzel__create_task`. */
 const SERVER_NAME = "myzel";
-
-/**
- * Given inline, for settings files are watched: one in reach of the agent could redirect the running
- * process. No commit trailers, no hooks.
- */
-const SETTINGS = { attribution: { commit: "", pr: "" }, disableAllHooks: true };
-
-const PROMPTS = { red: "red.md", green: "green.md" } as const;
 
 export interface InvocationOptions {
   /** Go on with this session of the same HOME and directory. */
   resume: string | null;
   maxTurns: number | null;
   maxCostUsd: number | null;
+  /** `MYZEL_MODEL_BASE_URL`. */
+  modelBaseUrl: string | undefined;
 }
 
 /** Writes the files that the CLI is given (again before each invocation, for the agent may have touched them) and returns its arguments. */
@@ -31,14 +30,14 @@ export function prepareInvocation(brief: Brief, workspace: string, options: Invo
   const mcpConfig = join(workspace, "mcp.json");
   const systemPrompt = join(workspace, "system-prompt.md");
   writeFileSync(mcpConfig, JSON.stringify({ mcpServers: mcpServers(brief, workspace) }));
-  writeFileSync(systemPrompt, systemPromptText(brief));
+  writeFileSync(systemPrompt, systemPromptOf(brief).text);
   return [
     "-p",
     ...["--output-format", "stream-json", "--verbose"],
     "--dangerously-skip-permissions",
-    ...["--setting-sources", "", "--settings", JSON.stringify(SETTINGS)],
-    ...["--strict-mcp-config", "--mcp-config", mcpConfig],
-    ...["--add-dir", "."],
+    ...settingsArguments(brief, options.modelBaseUrl),
+    ...["--mcp-config", mcpConfig],
+    ...instructionArguments(brief, workspace),
     ...["--append-system-prompt-file", systemPrompt],
     ...flag("--model", brief.profile.model),
     ...flag("--effort", brief.profile.effort),
@@ -48,40 +47,28 @@ export function prepareInvocation(brief: Brief, workspace: string, options: Invo
   ];
 }
 
-/** The first message. Begins with text of ours, for a message that begins with `/` is a command to the CLI. */
-export function firstMessage(brief: Brief): string {
-  const where = brief.branch === null ? "There is no repository." : `You are on branch ${brief.branch}.`;
-  return `Task ${brief.task_id} for ${brief.addressee}. ${where}\n\n${brief.prompt}`;
-}
-
 /** What the agent is told when the check command failed. */
 export function checksMessage(command: string, output: string): string {
   return [
     "The checks of this task failed. Mend what they found, commit it, and end your turn; they run again then.",
     `Command: ${command}`,
-    `End of its output:\n${output}`,
+    `End of its output:\n${asData("the check command", output)}`,
   ].join("\n\n");
 }
 
 function mcpServers(brief: Brief, workspace: string): Record<string, unknown> {
-  if (!brief.profile.may_create_tasks) return brief.profile.mcp_servers;
+  const offer = offerOf(brief);
+  if (!offersAnything(offer)) return brief.profile.mcp_servers;
   const outbox = join(workspace, WORKSPACE.outbox);
   mkdirSync(outbox, { recursive: true });
   const server = {
     command: process.execPath,
     args: [join(import.meta.dirname, "..", "mcp", "server.ts")],
-    env: { MYZEL_OUTBOX: outbox },
-    // Else the tool's description stays out of the first request and the model must search for it.
+    env: { MYZEL_OUTBOX: outbox, MYZEL_OFFER: JSON.stringify(offer) },
+    // Else the tools' descriptions stay out of the first request and the model must search for it.
     alwaysLoad: true,
   };
   return { ...brief.profile.mcp_servers, [SERVER_NAME]: server };
-}
-
-/** The role's text without its header comment, then the profile's. */
-function systemPromptText(brief: Brief): string {
-  const path = join(import.meta.dirname, "..", "prompts", PROMPTS[brief.profile.role]);
-  const base = readFileSync(path, "utf8").replace(/^<!--[\s\S]*?-->\s*/, "");
-  return brief.profile.system_prompt === null ? base : `${base}\n${brief.profile.system_prompt}\n`;
 }
 
 function flag(name: string, value: string | number | null): string[] {

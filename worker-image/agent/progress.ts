@@ -18,6 +18,9 @@ export interface Progress {
   turns: number;
   sessionId: string | null;
   model: string | null;
+  /** As the service has said, in any of the invocations. */
+  warnedUntil: number | null;
+  paidUsage: boolean;
   /** The last final message that is no error. */
   summary: string | null;
   checks: Outcome["checks"];
@@ -30,6 +33,8 @@ export function noProgress(): Progress {
     turns: 0,
     sessionId: null,
     model: null,
+    warnedUntil: null,
+    paidUsage: false,
     summary: null,
     checks: null,
   };
@@ -49,6 +54,8 @@ export function afterRun(before: Progress, facts: StreamFacts, end: ProcessEnd):
     turns: before.turns + (facts.final === null ? facts.turnsHeard : facts.turns),
     sessionId: facts.sessionId ?? before.sessionId,
     model: facts.model ?? before.model,
+    warnedUntil: facts.warnedUntil ?? before.warnedUntil,
+    paidUsage: before.paidUsage || facts.usingOverage,
     summary: (facts.final?.isError === false && facts.final.text?.trim()) || before.summary,
   };
 }
@@ -73,6 +80,8 @@ export function outcomeOf(progress: Progress, verdict: Verdict, said: string): O
     session_id: progress.sessionId,
     model: progress.model,
     resets_at: verdict.resetsAt,
+    warned_until: progress.warnedUntil,
+    paid_usage: progress.paidUsage,
     checks: progress.checks,
   };
 }

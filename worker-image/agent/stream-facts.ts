@@ -34,6 +34,8 @@ export interface StreamFacts {
   foreignProvider: string | null;
   /** Paid extra usage beyond the subscription's limit. */
   usingOverage: boolean;
+  /** The latest reset (epoch seconds) of a limit that the service has warned of; null: of none. */
+  warnedUntil: number | null;
   /** Status and reset (epoch seconds) of the last rate limit event. */
   limit: { status: string | null; resetsAt: number | null } | null;
   /** The last result line; there may be several, the last counts. */
@@ -67,6 +69,7 @@ export const NO_FACTS: StreamFacts = Object.freeze({
   apiKeySource: null,
   foreignProvider: null,
   usingOverage: false,
+  warnedUntil: null,
   limit: null,
   final: null,
   wentOn: false,
@@ -122,9 +125,12 @@ function afterMessage(facts: StreamFacts, line: Json): StreamFacts {
 function afterRateLimit(facts: StreamFacts, line: Json): StreamFacts {
   const info = line["rate_limit_info"];
   if (!isObject(info)) return facts;
+  const limit = { status: text(info["status"]), resetsAt: number(info["resetsAt"]) };
+  const warned = limit.status === "allowed_warning" && limit.resetsAt !== null ? limit.resetsAt : 0;
   return {
     ...facts,
-    limit: { status: text(info["status"]), resetsAt: number(info["resetsAt"]) },
+    limit,
+    warnedUntil: warned > (facts.warnedUntil ?? 0) ? warned : facts.warnedUntil,
     usingOverage: facts.usingOverage || info["isUsingOverage"] === true,
   };
 }

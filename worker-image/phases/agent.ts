@@ -54,8 +54,10 @@ async function work(given: {
   reserveRoom(workspace);
   const secrets = openSecrets(environment, home);
   const log = openLog(secrets, (text) => process.stdout.write(text));
+  const endPulse = log.startPulse();
   const transcript = openTranscript(join(workspace, WORKSPACE.stream));
   const outcome = await runSession({ ...given, secrets, transcript, log }).catch(brokenOutcome);
+  endPulse();
   takeLogin(login, home);
   transcript.close();
   const masked = JSON.parse(secrets.mask(JSON.stringify(outcome))) as Outcome;

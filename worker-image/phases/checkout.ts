@@ -24,10 +24,16 @@ import { readRemoteState } from "../git/remote-state.ts";
 import { GitError, type GitContext } from "../git/run-git.ts";
 import { decideStart, wantedOf } from "../git/starting-point.ts";
 import { createMasker } from "../masking.ts";
+import { workBranch } from "../merge/branches.ts";
+import { demandHost } from "../merge/demand-host.ts";
 import { withPatience } from "../patience.ts";
+import { checkOutPlan } from "../plan/check-out-plan.ts";
+import { isPlanner } from "../plan/planner.ts";
 import { EXIT_TERMINATED, type PhaseResult, requireVariables, runPhaseProgram } from "../phase-program.ts";
 import { secretValues } from "../run-secrets.ts";
 import { failedReport, RunFailure } from "../run-failure.ts";
+import { layOutResults } from "../results/lay-out-results.ts";
+import { layOutWork } from "../work/continue-work.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -63,7 +69,7 @@ export async function checkout(environment: Environment, options: CheckoutOption
   try {
     const brief = await database.loadBrief();
     try {
-      await layOut(brief, variables.MYZEL_WORKSPACE, environment, options);
+      await layOut(brief, variables.MYZEL_WORKSPACE, environment, options, database);
       return { exitCode: EXIT.ok, message: null };
     } catch (error) {
       const failure = asRunFailure(error);
@@ -75,15 +81,31 @@ export async function checkout(environment: Environment, options: CheckoutOption
   }
 }
 
-async function layOut(brief: Brief, workspace: string, environment: Environment, options: CheckoutOptions) {
+async function layOut(
+  brief: Brief,
+  workspace: string,
+  environment: Environment,
+  options: CheckoutOptions,
+  database: PodDatabase,
+) {
   const remote = brief.repo_url === null ? null : readRemoteAddress(brief.repo_url);
   await makeDirectories(workspace);
   await writeFile(join(workspace, WORKSPACE.brief), JSON.stringify(brief, null, 2));
-  const record = remote === null ? NOTHING_TO_CLONE : await fetchWork(brief, remote, workspace, environment, options);
+  await layOutResults(workspace, brief.files);
+  const record: CheckoutRecord =
+    remote === null ? { ...NOTHING_TO_CLONE } : await fetchWork(brief, remote, workspace, environment, options);
+  const goesOn = brief.continues !== null && !record.already_published;
+  const loaded = goesOn ? await database.loadWork() : null;
+  if (loaded !== null) {
+    record.continued = await layOutWork({ brief, loaded, record, workspace, environment, signal: options.signal });
+    console.log(record.continued === null ? LOST_WORK : "Goes on from what an earlier attempt left.");
+  }
   await writeFile(join(workspace, WORKSPACE.checkout), JSON.stringify(record, null, 2));
 }
 
-const NOTHING_TO_CLONE: CheckoutRecord = { already_published: false, branch: null, start_sha: null };
+const LOST_WORK = "What an earlier attempt left does not fit the remote any more, so this one starts from the start.";
+
+const NOTHING_TO_CLONE: Readonly<CheckoutRecord> = { already_published: false, branch: null, start_sha: null };
 
 async function fetchWork(
   brief: Brief,
@@ -92,30 +114,36 @@ async function fetchWork(
   environment: Environment,
   options: CheckoutOptions,
 ): Promise<CheckoutRecord> {
-  const branch = brief.branch ?? "";
   // The agent has not been here yet: the workspace is as good as any other directory.
   const context = remoteGit(environment, remote, { home: join(workspace, WORKSPACE.tmp), signal: options.signal });
-  await demandBranchName(context, branch);
-  const wanted = wantedOf(brief, branch);
+  demandHost(brief, remote, environment);
   const target = join(workspace, WORKSPACE.repo);
   const limitMs = options.networkPatienceMs ?? NETWORK_PATIENCE_MS;
   const announced = brief.announced?.commit_sha ?? null;
+  const mirror = environment["MYZEL_REPO_MIRROR"] || null;
 
   return withPatience({ limitMs, signal: options.signal, mayPass: isPassing }, async () => {
+    if (isPlanner(brief)) {
+      await demandBranchName(context, brief.epic.plan_branch);
+      return checkOutPlan(context, brief, { remote, target, mirror, depth: depthOf(environment) });
+    }
     const state = await readRemoteState(context, remote);
+    const branch = workBranch(brief, state.defaultBranch) ?? "";
+    await demandBranchName(context, branch);
+    const wanted = wantedOf(brief, branch);
     if (announced !== null && state.branches.get(branch) === announced) {
       return { already_published: true, branch, start_sha: announced };
     }
     await rm(target, { recursive: true, force: true });
     const start = decideStart(wanted, state);
-    const mirror = environment["MYZEL_REPO_MIRROR"] || null;
     const startSha = await cloneRepository(context, {
       remote,
       target,
       wanted,
       start,
       mirror,
-      depth: depthOf(environment),
+      // What is merged is seen in the whole history only.
+      depth: brief.merge === null ? depthOf(environment) : null,
     });
     return { already_published: await isPublished(context, target, branch, announced), branch, start_sha: startSha };
   });

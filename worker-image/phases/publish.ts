@@ -19,15 +19,28 @@ import {
 import { localGit, remoteGit } from "../git/remote-access.ts";
 import { GitError } from "../git/run-git.ts";
 import { createMasker, type Masker } from "../masking.ts";
+import { offerOf } from "../mcp/offer.ts";
+import { finishOnHost } from "../merge/finish-on-host.ts";
 import { EXIT_TERMINATED, type PhaseResult, requireVariables, runPhaseProgram } from "../phase-program.ts";
+import { isPlanner } from "../plan/planner.ts";
+import { leftOut, publishPlan } from "../plan/publish-plan.ts";
 import { cleanReport } from "../publish/clean-report.ts";
+import { demandChecks } from "../publish/demand-checks.ts";
 import { readOutbox } from "../publish/outbox.ts";
 import { readOutcome } from "../publish/outcome.ts";
-import { copyRemote, publishWork, wasPublished, type Work } from "../publish/publish-work.ts";
+import {
+  copyRemote,
+  type Published,
+  publishWork,
+  type RemoteCopy,
+  wasPublished,
+  type Work,
+} from "../publish/publish-work.ts";
 import { spoolReport } from "../publish/spool.ts";
 import { readTranscript } from "../publish/transcript.ts";
 import { failedReport, RunFailure } from "../run-failure.ts";
 import { namedSecrets } from "../run-secrets.ts";
+import { findKeptWork } from "../work/keep-work.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -39,6 +52,10 @@ export interface PublishOptions {
 }
 
 const NETWORK_PATIENCE_MS = 120_000;
+/** How long a merge waits for the checks of its pull request. */
+const CHECKS_WAIT_SECONDS = 15 * 60;
+
+const MAX_NAMED_PATHS = 20;
 
 const VARIABLES = [
   "MYZEL_WORKSPACE",
@@ -71,12 +88,14 @@ export async function publish(environment: Environment, options: PublishOptions)
   });
   const masker = createMasker(namedSecrets(environment).map(({ value }) => value));
   const phase: Phase = { variables, environment, options, database, masker };
+  if (environment["MYZEL_KEEP_ONLY"] === "1") return keepOfStopped(phase);
   // What is to be settled if the database goes: until there is a report, that the run was lost.
   let report = LOST;
   try {
     const brief = await database.loadBrief();
     const made = cleanReport(await makeReport(phase, brief), masker);
     report = made;
+    if (leavesWork(made)) report = { ...made, work_kept: await keepWork(phase, brief, made.session_id) };
     const transcript = await readTranscript(variables.MYZEL_WORKSPACE, masker);
     if (transcript !== null) await storeTranscript(phase, transcript);
     await database.writeReport(report, { final: true });
@@ -98,8 +117,8 @@ const LOST: Report = failedReport({
 
 async function makeReport(phase: Phase, brief: Brief): Promise<Report> {
   const { MYZEL_WORKSPACE: workspace } = phase.variables;
-  const outcome = await readOutcome(workspace);
-  const base: Report = { ...failedReport(NO_REPORT), ...outcome, tasks: await readOutbox(workspace) };
+  const outcome = demandChecks(await readOutcome(workspace), brief);
+  const base: Report = { ...failedReport(NO_REPORT), ...outcome, ...(await readOutbox(workspace, offerOf(brief))) };
   if (brief.repo_url === null || brief.branch === null) return base;
   const earlier = brief.announced;
   if (!mayPush(outcome, brief) && earlier === null) return base;
@@ -109,24 +128,60 @@ async function makeReport(phase: Phase, brief: Brief): Promise<Report> {
     const copy = await copyRemote(work);
     const announce = (report: Report): Promise<void> =>
       phase.database.writeReport(cleanReport(report, phase.masker), { final: false });
-    if (earlier !== null && (await wasPublished(copy, earlier, work.branch))) {
+    if (earlier !== null && (await wasPublished(copy, earlier))) {
       // As this attempt's own, for the next one looks no further back.
       await announce(earlier);
-      return earlier;
+      return await onHost(phase, { work, copy, announce }, earlier);
     }
     if (!mayPush(outcome, brief)) return base;
-    return { ...base, ...(await publishWork(work, copy, (published) => announce({ ...base, ...published }))) };
+    const published = await publishIt(phase, work, copy, (published) => announce({ ...base, ...published }));
+    return await onHost(phase, { work, copy, announce }, { ...base, ...published });
   } catch (error) {
     return { ...base, success: false, ...failureOf(error) };
   }
 }
 
+/** A planner's section of the plan, or all of a worker's work. */
+async function publishIt(
+  phase: Phase,
+  work: Work,
+  copy: RemoteCopy,
+  announce: (published: Published) => Promise<void>,
+): Promise<Published> {
+  const { brief } = work;
+  if (!isPlanner(brief)) return publishWork(work, copy, announce);
+  const published = await publishPlan({ ...work, brief }, copy, announce);
+  const paths = await leftOut({ ...work, brief }, copy).catch((error: unknown) => {
+    // The plan is published; what cannot be read is not missed.
+    if (error instanceof RunFailure || error instanceof GitError) return [];
+    throw error;
+  });
+  if (paths.length > 0) process.stderr.write(`${phase.masker.text(notPublished(paths))}\n`);
+  return published;
+}
+
+function notPublished(paths: readonly string[]): string {
+  const more = paths.length > MAX_NAMED_PATHS ? ` and ${paths.length - MAX_NAMED_PATHS} more` : "";
+  return `Of Green only the plan is published; left out: ${paths.slice(0, MAX_NAMED_PATHS).join(", ")}${more}.`;
+}
+
 const NO_REPORT = { code: "no_report", error: "The agent phase left no outcome that could be read." } as const;
 
-/** Work is pushed if it succeeded, or failed nothing but its checks where the profile wants that too. */
+/** Work is pushed if it succeeded, or failed nothing but its checks where the profile wants that too and it is no merge. */
 function mayPush(outcome: Outcome | null, brief: Brief): boolean {
   if (outcome === null) return false;
-  return outcome.success || (outcome.code === "checks_failed" && brief.profile.push_failing_work);
+  const pushesFailing = brief.profile.push_failing_work && brief.merge === null;
+  return outcome.success || (outcome.code === "checks_failed" && pushesFailing);
+}
+
+/** What is left to do at the repository's host. */
+function onHost(
+  { environment, masker }: Phase,
+  given: Pick<Parameters<typeof finishOnHost>[0], "work" | "copy" | "announce">,
+  report: Report,
+): Promise<Report> {
+  const checksPatienceMs = Number(environment["MYZEL_CHECKS_WAIT_SECONDS"] || CHECKS_WAIT_SECONDS) * 1000;
+  return finishOnHost({ ...given, environment, checksPatienceMs, mask: (text) => masker.text(text) }, report);
 }
 
 function workOf(phase: Phase, task: Pick<Work, "brief" | "repoUrl" | "branch">): Work {
@@ -159,6 +214,46 @@ function failureOf(error: unknown): Pick<Report, "code" | "error"> {
     return { code: "push_rejected", error: "The disk is full, so nothing could be pushed." };
   }
   throw error;
+}
+
+/** Whether there may be something that is neither pushed nor a secret. */
+function leavesWork(report: Report): boolean {
+  return !report.success && report.commit_sha === null && report.code !== "secret_leaked";
+}
+
+/** Stores what was not pushed; returns whether there is anything now. */
+async function keepWork(phase: Phase, brief: Brief, sessionId: string | null): Promise<boolean> {
+  const { MYZEL_WORKSPACE: workspace } = phase.variables;
+  const { masker } = phase;
+  const say = (sentence: string): void => void process.stderr.write(`${masker.text(sentence)}\n`);
+  const { repo_url: repoUrl, branch } = brief;
+  const work = repoUrl === null || branch === null ? null : workOf(phase, { brief, repoUrl, branch });
+  const kept = await findKeptWork(work, { workspace, sessionId, masker }, say);
+  if (kept === null) return false;
+  try {
+    await phase.database.storeWork(kept);
+    return true;
+  } catch (error) {
+    if (!(error instanceof DatabaseRefused)) throw error;
+    say("The database refused what the run left, so it is not kept.");
+    return false;
+  }
+}
+
+/** The run was told to stop while its agent worked: nothing is pushed and nothing reported, but what there is, is kept. */
+async function keepOfStopped(phase: Phase): Promise<PhaseResult> {
+  try {
+    const brief = await phase.database.loadStoppedBrief();
+    const outcome = await readOutcome(phase.variables.MYZEL_WORKSPACE);
+    await keepWork(phase, brief, outcome?.session_id ?? null);
+    return { exitCode: EXIT.ok, message: null };
+  } catch (error) {
+    if (phase.options.signal.aborted)
+      return { exitCode: EXIT_TERMINATED, message: "Keeping the work was told to end." };
+    const isDatabase = error instanceof DatabaseUnreachable || error instanceof DatabaseRefused;
+    if (!isDatabase && !(error instanceof Fenced)) throw error;
+    return { exitCode: EXIT.fenced, message: phase.masker.text(error.message) };
+  }
 }
 
 /** A transcript that the database refuses costs the transcript, not the report. */

@@ -1,35 +1,57 @@
-/** Reads the tasks that the agent wants created. What is no such task, or is too much, is left out. */
+/**
+ * Reads what the agent wants of the engine. What is no such wish, what the run had no tool for, or is too much, is
+ * left out.
+ */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { type OutboxTask, WORKSPACE } from "../contract.ts";
+import { type FinishEpic, type OutboxTask, WORKSPACE } from "../contract.ts";
 import { isRealDirectory, readSmallFile } from "../hostile-files.ts";
+import { couldCreate, type Offer } from "../mcp/offer.ts";
+import { finishProblem, MAX_TASKS, MAX_TOTAL_BYTES, OUTBOX_FILES, taskProblem } from "../mcp/outbox-rules.ts";
 
-const MAX_TASKS = 100;
-const MAX_TASK_BYTES = 2 * 2 ** 20;
-/** A report may have 8 MiB in all. */
-const MAX_TOTAL_BYTES = 4 * 2 ** 20;
+const MAX_FILE_BYTES = 2 * 2 ** 20;
 
-const line = z.string().max(2000).nullable().default(null);
-const schema = z.object({
-  prompt: z.string().min(1),
-  addressee: line,
-  repo_url: line,
-  branch: line,
-  kind: line,
+const text = z.string().nullable().default(null);
+const taskSchema = z.object({
+  prompt: z.string(),
+  addressee: text,
+  repo_url: text,
+  branch: text,
+  base_branch: text,
+  kind: text,
+  step: text,
+  paths: z.array(z.string()).nullable().default(null),
+  wake: z.enum(["each", "last"]).default("each"),
+  pull_request: z.boolean().default(false),
 });
+const finishSchema = z.object({ success: z.boolean(), summary: z.string() });
 
-/** The outbox in the order of its file names. */
-export async function readOutbox(workspace: string): Promise<OutboxTask[]> {
+export interface Outbox {
+  /** In the order in which they were created. */
+  tasks: OutboxTask[];
+  finish_epic: FinishEpic | null;
+}
+
+/** The outbox of a run that had these tools. */
+export async function readOutbox(workspace: string, offer: Offer): Promise<Outbox> {
   const directory = join(workspace, WORKSPACE.outbox);
-  if (!(await isRealDirectory(directory))) return [];
-  const names = (await readdir(directory).catch(() => [])).filter((name) => /^\d{4,9}\.json$/.test(name)).toSorted();
+  if (!(await isRealDirectory(directory))) return { tasks: [], finish_epic: null };
+  return {
+    tasks: await readTasks(directory, offer),
+    finish_epic: offer.finishEpic ? await readFinish(join(directory, OUTBOX_FILES.finishEpic)) : null,
+  };
+}
+
+async function readTasks(directory: string, offer: Offer): Promise<OutboxTask[]> {
+  const entries = await readdir(directory).catch(() => []);
+  const names = entries.filter((name) => OUTBOX_FILES.task.test(name)).toSorted();
   const tasks: OutboxTask[] = [];
   let bytes = 0;
   for (const name of names.slice(0, MAX_TASKS)) {
-    const content = await readSmallFile(join(directory, name), MAX_TASK_BYTES);
-    const task = content === null ? null : parseTask(content);
-    if (content === null || task === null) continue;
+    const content = await readSmallFile(join(directory, name), MAX_FILE_BYTES);
+    const task = content === null ? null : parsed(taskSchema, content);
+    if (content === null || task === null || taskProblem(task) !== null || !couldCreate(offer, task)) continue;
     bytes += content.length;
     if (bytes > MAX_TOTAL_BYTES) break;
     tasks.push(task);
@@ -37,7 +59,13 @@ export async function readOutbox(workspace: string): Promise<OutboxTask[]> {
   return tasks;
 }
 
-function parseTask(content: Buffer): OutboxTask | null {
+async function readFinish(path: string): Promise<FinishEpic | null> {
+  const content = await readSmallFile(path, MAX_FILE_BYTES);
+  const finish = content === null ? null : parsed(finishSchema, content);
+  return finish === null || finishProblem(finish) !== null ? null : finish;
+}
+
+function parsed<T>(schema: z.ZodType<T>, content: Buffer): T | null {
   try {
     return schema.parse(JSON.parse(content.toString("utf8")));
   } catch {

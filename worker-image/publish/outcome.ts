@@ -50,6 +50,8 @@ const schema = z.object({
   session_id: text(MAX_NAME_BYTES, firstBytes),
   model: text(MAX_NAME_BYTES, firstBytes),
   resets_at: z.number().min(0).max(1e11).nullable(),
+  warned_until: z.number().min(0).max(1e11).nullable().default(null),
+  paid_usage: z.boolean().default(false),
   checks: z
     .object({
       passed: z.boolean(),

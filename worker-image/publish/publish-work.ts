@@ -24,6 +24,8 @@ import { readRemoteAddress, type RemoteAddress } from "../git/remote-address.ts"
 import { readRemoteState, type RemoteState } from "../git/remote-state.ts";
 import { GitError, type GitContext, tryGit } from "../git/run-git.ts";
 import { refuseDefaultBranch, wantedOf } from "../git/starting-point.ts";
+import { isDirectMerge, workBranch } from "../merge/branches.ts";
+import { demandMerged } from "../merge/demand-merged.ts";
 import { withPatience } from "../patience.ts";
 import { RunFailure } from "../run-failure.ts";
 import type { NamedSecret } from "../run-secrets.ts";
@@ -54,6 +56,8 @@ export type Published = Pick<Report, "branch" | "commit_sha" | "files_changed">;
 export interface RemoteCopy {
   remote: RemoteAddress;
   state: RemoteState;
+  /** The one branch that this run may push: the brief's, or what its merge works on. */
+  branch: string;
   /** With access to the remote, and without. */
   withRemote: GitContext;
   local: GitContext;
@@ -71,16 +75,19 @@ export async function copyRemote(work: Work): Promise<RemoteCopy> {
     const state = await readRemoteState(access, remote);
     await makePrivateRepository(work.localGit, { gitDir, remote: state, mirror: work.mirror });
     const withRemote = inPrivateRepository(access, gitDir);
-    if (state.branches.size > 0) await fetchRemote(withRemote, remote, work.depth);
-    return { remote, state, withRemote, local: inPrivateRepository(work.localGit, gitDir) };
+    // Whether a branch is merged is seen in the whole history only.
+    const depth = work.brief.merge === null ? work.depth : null;
+    if (state.branches.size > 0) await fetchRemote(withRemote, remote, depth);
+    const branch = workBranch(work.brief, state.defaultBranch) ?? work.branch;
+    return { remote, state, branch, withRemote, local: inPrivateRepository(work.localGit, gitDir) };
   });
 }
 
 /** Whether the commit that an earlier attempt announced is on the task's branch. */
-export async function wasPublished(copy: RemoteCopy, announced: Report | null, branch: string): Promise<boolean> {
+export async function wasPublished(copy: RemoteCopy, announced: Report | null): Promise<boolean> {
   const sha = announced?.commit_sha ?? null;
   if (sha === null || !/^[0-9a-f]{40,64}$/.test(sha)) return false;
-  return isAncestor(copy.local, { ancestor: sha, of: remoteRef(branch) });
+  return isAncestor(copy.local, { ancestor: sha, of: remoteRef(copy.branch) });
 }
 
 /**
@@ -93,23 +100,22 @@ export async function publishWork(
   copy: RemoteCopy,
   announce: (published: Published) => Promise<void>,
 ): Promise<Published> {
-  const { branch } = work;
+  const { branch } = copy;
   refuseDefaultBranch(wantedOf(work.brief, branch), copy.state.defaultBranch);
   const tip = await tipOf(copy, branch);
   const started = await startedFrom(work, copy);
-  const head = await findWork(work, copy, started ?? tip ?? (await baseTip(work, copy)));
-
-  const nothing: Published = { branch, commit_sha: null, files_changed: [] };
-  if (head === null) return nothing;
   const comparedWith = tip ?? (await baseTip(work, copy));
-  if (head === tip) {
-    // Either nobody did anything, or this very commit was pushed before and its report was lost.
-    if (started === null || started === head) return nothing;
-    return { branch, commit_sha: head, files_changed: await changedFiles(copy.local, { from: started, to: head }) };
-  }
-  if (comparedWith !== null && (await isAncestor(copy.local, { ancestor: head, of: comparedWith }))) return nothing;
-  if (tip !== null && !(await isAncestor(copy.local, { ancestor: tip, of: head }))) {
+  const head = await findHead(work, copy);
+  const isNew = head !== null && !(await isPartOf(copy, head, comparedWith));
+  if (isNew && tip !== null && !(await isAncestor(copy.local, { ancestor: tip, of: head }))) {
     throw new RunFailure("push_rejected", tip === started ? rewritten(branch) : movedMeanwhile(branch));
+  }
+  await demandTheMerge(work, copy, isNew ? head : tip);
+  if (!isNew) {
+    // Either nobody did anything, or this very commit was pushed before and its report was lost.
+    const again = head !== null && head === tip && started !== null && started !== head;
+    const files = again ? await changedFiles(copy.local, { from: started, to: head }) : [];
+    return { branch, commit_sha: again ? head : null, files_changed: files };
   }
   await demandCleanCommits(copy.local, { head, secrets: work.secrets });
   const from = await commonCommit(copy.local, comparedWith, head);
@@ -117,6 +123,30 @@ export async function publishWork(
   await announce(published);
   await patiently(work, () => pushCommit(copy.withRemote, { remote: copy.remote, sha: head, branch }));
   return published;
+}
+
+/** Whether the remote has the commit already. */
+async function isPartOf(copy: RemoteCopy, head: string, tip: string | null): Promise<boolean> {
+  return tip !== null && (head === tip || (await isAncestor(copy.local, { ancestor: head, of: tip })));
+}
+
+/** Nothing but the merge itself makes a direct merge a success. */
+async function demandTheMerge(work: Work, copy: RemoteCopy, head: string | null): Promise<void> {
+  const { merge } = work.brief;
+  if (merge === null || !isDirectMerge(work.brief)) return;
+  const target = copy.branch;
+  const targetTip = await tipOf(copy, target);
+  if (head === null || targetTip === null) {
+    throw new RunFailure("push_rejected", `The branch "${target}" is no longer on the remote; nothing was merged.`);
+  }
+  const sourceTip = await tipOf(copy, merge.source);
+  await demandMerged(copy.local, { source: merge.source, target, sourceTip, targetTip, head });
+}
+
+/** What the agent made, be it new or not, with what it left uncommitted as the last commit. @throws RunFailure, GitError */
+export async function findHead(work: Work, copy: RemoteCopy): Promise<string | null> {
+  const start = await startedFrom(work, copy);
+  return findWork(work, copy, start ?? (await tipOf(copy, copy.branch)) ?? (await baseTip(work, copy)));
 }
 
 /** The agent's HEAD and what it left uncommitted, as one commit; where its repository cannot be read, all files on top of `base`. */
@@ -138,20 +168,21 @@ async function findWork(work: Work, copy: RemoteCopy, base: string | null): Prom
 }
 
 /** When the agent ended. Of a file that stays as it is, so that the same work makes the same commit. */
-async function endOfAgent(workspace: string): Promise<number> {
+export async function endOfAgent(workspace: string): Promise<number> {
   const stat = await lstat(join(workspace, WORKSPACE.outcome)).catch(() => null);
   const now = Math.floor(Date.now() / 1000);
   return stat === null ? now : Math.min(now, Math.max(0, Math.floor(stat.mtimeMs / 1000)));
 }
 
 /** The commit that checkout noted, if it is one of the remote's: the note itself may be forged. */
-async function startedFrom(work: Work, copy: RemoteCopy): Promise<string | null> {
+export async function startedFrom(work: Work, copy: RemoteCopy): Promise<string | null> {
   const note = await readCheckoutRecord(work.workspace);
   const sha = note?.start_sha;
   return typeof sha === "string" && (await isOnRemote(copy.local, sha)) ? sha : null;
 }
 
-async function readCheckoutRecord(workspace: string): Promise<Partial<CheckoutRecord> | null> {
+/** What checkout noted, as the agent left it; null where it cannot be read. */
+export async function readCheckoutRecord(workspace: string): Promise<Partial<CheckoutRecord> | null> {
   const content = await readSmallFile(join(workspace, WORKSPACE.checkout), 65_536);
   try {
     return content === null ? null : (JSON.parse(content.toString("utf8")) as Partial<CheckoutRecord> | null);
@@ -160,7 +191,8 @@ async function readCheckoutRecord(workspace: string): Promise<Partial<CheckoutRe
   }
 }
 
-async function tipOf(copy: RemoteCopy, branch: string): Promise<string | null> {
+/** The branch's commit on the remote; null where there is no such branch. */
+export async function tipOf(copy: RemoteCopy, branch: string): Promise<string | null> {
   return commitOf(copy, remoteRef(branch));
 }
 
@@ -170,19 +202,21 @@ async function commitOf(copy: RemoteCopy, name: string): Promise<string | null> 
 }
 
 /** Where a new branch would start today. */
-async function baseTip(work: Work, copy: RemoteCopy): Promise<string | null> {
-  const name = work.brief.base_branch ?? copy.state.defaultBranch;
+export async function baseTip(work: Work, copy: RemoteCopy): Promise<string | null> {
+  const name = work.brief.base_branch ?? work.brief.default_branch ?? copy.state.defaultBranch;
   const tip = name === null ? null : await tipOf(copy, name);
   return tip ?? (copy.state.headSha === null ? null : commitOf(copy, copy.state.headSha));
 }
 
-async function commonCommit(context: GitContext, one: string | null, other: string): Promise<string | null> {
+/** Where the histories of two commits part; null where they have nothing in common. */
+export async function commonCommit(context: GitContext, one: string | null, other: string): Promise<string | null> {
   if (one === null) return null;
   const end = await tryGit(context, ["merge-base", one, other]);
   return end.exitCode === 0 ? end.stdout.trim() : null;
 }
 
-function patiently<T>(work: Work, step: () => Promise<T>): Promise<T> {
+/** Tries again what failed for now, as long as the remote is waited for. */
+export function patiently<T>(work: Work, step: () => Promise<T>): Promise<T> {
   const mayPass = (error: unknown): boolean => error instanceof GitError && error.failure.mayPass;
   return withPatience({ limitMs: work.networkPatienceMs, signal: work.localGit.signal, mayPass }, step);
 }
