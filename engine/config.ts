@@ -90,6 +90,9 @@ const schema = z.object({
   MYZEL_LAUNCHER: z.enum(["process", "kubernetes"]).optional().describe("where runs happen: process or kubernetes"),
   MYZEL_POLL_INTERVAL: duration("5s").describe("safety net of dispatch: look at least so often"),
   MYZEL_MAX_LIVE_RUNS: wholeNumber(1, 100_000).optional().describe("global limit of live runs"),
+  MYZEL_FOLLOWED_RUNS: wholeNumber(0, 1_000)
+    .default(100)
+    .describe("most live runs whose log is stored while they run; 0: none"),
   MYZEL_MODEL_BASE_URL: z
     .url()
     .optional()
@@ -107,6 +110,10 @@ const schema = z.object({
     .default(1_900_000_000)
     .describe("first user id for runs where the engine is root"),
   MYZEL_CLONE_DEPTH: wholeNumber(1, 1_000_000).optional().describe("shallow clones of so many commits; default: whole"),
+  MYZEL_CHECKS_WAIT: duration("15m")
+    // A run has half an hour for what is not the agent's.
+    .refine((ms) => ms >= 1000 && ms <= 20 * 60_000, "must be from 1s to 20m")
+    .describe("how long a merge waits for the checks of its pull request"),
   MYZEL_KEEP_TRANSCRIPTS: duration("30d").describe("age at which transcripts are pruned"),
   MYZEL_MAX_TRANSCRIPTS: size("10GB").describe("most bytes of transcripts (compressed); the oldest are pruned"),
   MYZEL_KEEP_RUNS: duration("365d").describe("age at which runs and audit rows are pruned"),
@@ -165,11 +172,13 @@ export interface Config {
   readonly launcherChosen: boolean;
   readonly pollIntervalMs: number;
   readonly maxLiveRuns: number;
+  readonly followedRuns: number;
   readonly modelBaseUrl: string | undefined;
   readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
   readonly rolePrefix: string;
   readonly runUidBase: number;
   readonly cloneDepth: number | undefined;
+  readonly checksWaitSeconds: number;
   readonly keepTranscriptsMs: number;
   readonly maxTranscriptBytes: number;
   readonly keepRunsMs: number;
@@ -237,11 +246,13 @@ export function loadConfig(environment: NodeJS.ProcessEnv, flags: Partial<Record
     launcherChosen: value.MYZEL_LAUNCHER !== undefined,
     pollIntervalMs: value.MYZEL_POLL_INTERVAL,
     maxLiveRuns: value.MYZEL_MAX_LIVE_RUNS ?? (launcher === "kubernetes" ? 100 : defaultProcessRuns()),
+    followedRuns: value.MYZEL_FOLLOWED_RUNS,
     modelBaseUrl: value.MYZEL_MODEL_BASE_URL,
     logLevel: value.MYZEL_LOG_LEVEL,
     rolePrefix: value.MYZEL_ROLE_PREFIX,
     runUidBase: value.MYZEL_RUN_UID_BASE,
     cloneDepth: value.MYZEL_CLONE_DEPTH,
+    checksWaitSeconds: Math.ceil(value.MYZEL_CHECKS_WAIT / 1000),
     keepTranscriptsMs: value.MYZEL_KEEP_TRANSCRIPTS,
     maxTranscriptBytes: value.MYZEL_MAX_TRANSCRIPTS,
     keepRunsMs: value.MYZEL_KEEP_RUNS,

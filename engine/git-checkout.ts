@@ -46,6 +46,11 @@ export async function readGitCheckout(directory: string): Promise<GitCheckout | 
   };
 }
 
+/** A file as a commit has it; null where the checkout around `directory` has no such commit or file. */
+export async function readFileAt(directory: string, commit: string, path: string): Promise<string | null> {
+  return /^[0-9a-f]{7,64}$/.test(commit) ? await git(directory, ["show", `${commit}:${path}`]) : null;
+}
+
 /** The upstream where it lies on origin, else the branch of the same name there. */
 async function branchOnOrigin(root: string, branch: string, upstream: string | null): Promise<string | null> {
   const candidate = upstream?.startsWith("origin/") ? upstream.slice("origin/".length) : branch;

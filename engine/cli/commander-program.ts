@@ -37,6 +37,8 @@ Examples:
   myzel tasks                            what is pending, running, done
   myzel logs -f @last                    follow the newest task
   myzel why 3f2a                         what a task waits for
+  myzel epic file "Ship the parser"      file a goal: agents plan it and do it
+  myzel inbox                            what they ask you
 
-Task ids may be given as a unique beginning (at least 4 hex digits) or as @last, the newest task.
+Ids may be given as a unique beginning or end (at least 4 hex digits) or as @last, the newest one.
 Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 3 the database cannot be reached.`;

@@ -20,6 +20,7 @@ export interface CommandEntry {
 
 const RUN = "Run:";
 const TASKS = "Tasks:";
+const PROJECTS = "Projects and epics:";
 const TOOLS = "Tools:";
 
 export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
@@ -39,9 +40,39 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   logs: { group: TASKS, summary: "print what the agent said and did", load: () => import("./logs.ts") },
   stop: { group: TASKS, summary: "stop a running task, cancel a pending one", load: () => import("./stop.ts") },
   retry: { group: TASKS, summary: "run a task again", load: () => import("./retry.ts") },
+  work: {
+    group: TASKS,
+    summary: "write what an attempt left unpushed to a file that git fetches from",
+    load: () => import("./work.ts"),
+  },
   why: { group: TASKS, summary: "say what a task waits for", load: () => import("./why.ts") },
   pause: { group: TASKS, summary: "let nothing start, or nothing of one addressee", load: () => import("./pause.ts") },
   resume: { group: TASKS, summary: "let tasks start again", load: () => import("./resume.ts") },
+  first: {
+    group: TASKS,
+    summary: "let a pending task go before all others of its addressee",
+    load: () => import("./first.ts"),
+  },
+  project: {
+    group: PROJECTS,
+    summary: "what is known of a repository: add, list, show, set, pause, resume",
+    load: () => import("./project.ts"),
+  },
+  epic: {
+    group: PROJECTS,
+    summary: "goals that Green works towards: file, list, show, stop",
+    load: () => import("./epic.ts"),
+  },
+  inbox: {
+    group: PROJECTS,
+    summary: "what waits for a person: questions and approvals",
+    load: () => import("./inbox.ts"),
+  },
+  answer: {
+    group: PROJECTS,
+    summary: "answer a question, give or refuse an approval",
+    load: () => import("./answer.ts"),
+  },
   prune: { group: TOOLS, summary: "delete old transcripts, runs and audit rows now", load: () => import("./prune.ts") },
   psql: { group: TOOLS, summary: "open the database in psql", load: () => import("./psql.ts") },
   completion: {

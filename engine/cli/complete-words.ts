@@ -1,20 +1,13 @@
 /**
- * What may come next on a command line that is being typed: commands, options, values, task ids. Prints
+ * What may come next on a command line that is being typed: commands, options, values, ids, names. Prints
  * one candidate a line, with a description behind a tab. Says nothing where anything fails: a shell that
  * completes is no place for errors.
  */
 import type { Argument, Command, Option } from "commander";
 import { say } from "./output.ts";
 import { buildProgram, loadDefinition } from "./commander-program.ts";
-import { oneLine, shortId } from "./terminal-text.ts";
-
-const MOST_TASKS = 20;
-const CONNECT_TIMEOUT_MS = 2_000;
-
-interface Candidate {
-  value: string;
-  description: string;
-}
+import { oneLine } from "./terminal-text.ts";
+import type { Candidate } from "./complete-names.ts";
 
 /** `words`: those after the program's name, the last one being typed (it may be empty). */
 export async function completeWords(words: readonly string[]): Promise<void> {
@@ -26,20 +19,30 @@ export async function completeWords(words: readonly string[]): Promise<void> {
 }
 
 async function candidatesFor(before: readonly string[], typed: string): Promise<Candidate[]> {
-  const program = buildProgram();
-  const [name, ...rest] = before;
-  if (name === undefined)
-    return program.commands.map((command) => ({ value: command.name(), description: command.summary() }));
-  const command = program.commands.find((one) => one.name() === name || one.aliases().includes(name));
-  if (command === undefined) return [];
-  await loadDefinition(command);
+  const { command, rest } = await commandOf(before);
   const option = optionOf(command, rest.at(-1));
-  if (option?.required === true) return choicesOf(option);
+  if (option?.required === true) return await valuesOf(command, option, option.attributeName());
   if (typed.startsWith("-")) return command.createHelp().visibleOptions(command).flatMap(flags);
-  const argument = command.registeredArguments[0];
   const given = rest.filter((word, at) => !word.startsWith("-") && optionOf(command, rest[at - 1])?.required !== true);
-  if (argument === undefined || given.length > 0) return [];
-  return argument.name() === "task" ? await taskIds(command) : choicesOf(argument);
+  if (given.length > 0) return [];
+  if (command.commands.length > 0)
+    return command.commands.map((one) => ({ value: one.name(), description: one.summary() || one.description() }));
+  const argument = command.registeredArguments[0];
+  return argument === undefined ? [] : await valuesOf(command, argument, argument.name());
+}
+
+/** The command that is named, however deep (`epic file`), and the words behind its name. */
+async function commandOf(before: readonly string[]): Promise<{ command: Command; rest: readonly string[] }> {
+  let command = buildProgram();
+  let rest = before;
+  for (;;) {
+    const name = rest[0];
+    const next = command.commands.find((one) => one.name() === name || (name && one.aliases().includes(name)));
+    if (next === undefined) return { command, rest };
+    if (command.parent === null) await loadDefinition(next);
+    command = next;
+    rest = rest.slice(1);
+  }
 }
 
 function optionOf(command: Command, word: string | undefined): Option | undefined {
@@ -47,33 +50,13 @@ function optionOf(command: Command, word: string | undefined): Option | undefine
   return command.options.find((option) => option.long === word || option.short === word);
 }
 
-function choicesOf(of: Option | Argument): Candidate[] {
-  return (of.argChoices ?? []).map((value) => ({ value, description: "" }));
+/** Its choices; ids and names of what is in the database where `name` says that it is one. */
+async function valuesOf(command: Command, of: Option | Argument, name: string): Promise<Candidate[]> {
+  if (of.argChoices !== undefined) return of.argChoices.map((value) => ({ value, description: "" }));
+  const { completeNames } = await import("./complete-names.ts");
+  return await completeNames(command, name);
 }
 
 function flags(option: Option): Candidate[] {
   return option.long === undefined ? [] : [{ value: option.long, description: option.description }];
-}
-
-async function taskIds(command: Command): Promise<Candidate[]> {
-  const { findDatabase } = await import("../embedded-postgres/find-database.ts");
-  const { openDatabase } = await import("../store/connection.ts");
-  const { newestTasks } = await import("../store/find-task.ts");
-  const { configOf } = await import("./settings.ts");
-  const database = openDatabase({
-    url: await findDatabase(configOf(command)),
-    applicationName: "myzel completion",
-    max: 1,
-    connectTimeoutMs: CONNECT_TIMEOUT_MS,
-    statementTimeoutMs: CONNECT_TIMEOUT_MS,
-  });
-  try {
-    const tasks = await newestTasks(database, MOST_TASKS);
-    return [
-      ...tasks.map((task) => ({ value: shortId(task.id), description: task.prompt })),
-      { value: "@last", description: "the newest task" },
-    ];
-  } finally {
-    await database.close();
-  }
 }

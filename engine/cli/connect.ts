@@ -13,7 +13,7 @@ import { configOf } from "./settings.ts";
 export async function withDatabase<T>(command: Command, work: (database: Database) => Promise<T>): Promise<T> {
   const config = configOf(command);
   const url = await findDatabase(config);
-  const database = openDatabase({ url, applicationName: `myzel ${command.name()}`, max: 2 });
+  const database = openDatabase({ url, applicationName: nameOf(command), max: 2 });
   try {
     return await work(database);
   } catch (error) {
@@ -22,4 +22,9 @@ export async function withDatabase<T>(command: Command, work: (database: Databas
   } finally {
     await database.close();
   }
+}
+
+/** `myzel epic stop`: with the names of the commands above it. */
+function nameOf(command: Command): string {
+  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
 }

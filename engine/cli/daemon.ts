@@ -32,6 +32,7 @@ export async function runDaemon(options: DaemonOptions): Promise<void> {
       log,
       pollIntervalMs: config.pollIntervalMs,
       maxLiveRuns: config.maxLiveRuns,
+      follow: { runs: config.followedRuns },
       keepTranscriptsMs: config.keepTranscriptsMs,
       maxTranscriptBytes: config.maxTranscriptBytes,
       keepRunsMs: config.keepRunsMs,
@@ -56,6 +57,7 @@ async function createLauncher(options: DaemonOptions): Promise<Launcher> {
     modelBaseUrl: config.modelBaseUrl,
     runUidBase: config.runUidBase,
     cloneDepth: config.cloneDepth,
+    checksWaitSeconds: config.checksWaitSeconds,
     claudeToken: config.claudeToken,
     environment: process.env,
     log,
@@ -72,6 +74,7 @@ async function kubernetesLauncher({ config, podDatabaseUrl, log }: DaemonOptions
       podDatabaseUrl,
       modelBaseUrl: config.modelBaseUrl,
       cloneDepth: config.cloneDepth,
+      checksWaitSeconds: config.checksWaitSeconds,
       log,
     });
   } catch (error) {

@@ -66,7 +66,8 @@ async function followRun({ database, config, show, signal }: Following, run: Run
 async function storedTranscript(database: Database, run: RunRow, signal: AbortSignal): Promise<string[] | null> {
   while (!signal.aborted) {
     const now = (await runsOf(database, run.task_id)).find((one) => one.id === run.id);
-    const lines = await transcriptLines(database, run.id);
+    // Of a live run what is stored may be the beginning of its log.
+    const lines = await transcriptLines(database, run.id, { ofPublish: now?.finished_at === null });
     if (lines !== null || now === undefined || now.finished_at !== null) return lines;
     await delay(LOOK_MS, undefined, { signal }).catch(() => undefined);
   }

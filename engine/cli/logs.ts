@@ -26,7 +26,7 @@ interface Options {
 
 export function define(command: Command): void {
   command
-    .argument("<task>", "id, its beginning, or @last")
+    .argument("<task>", "id, its beginning or end, or @last")
     .option("-f, --follow", "go on until the task has ended")
     .option("--attempt <n>", "of this attempt (default: the newest)", attemptNumber)
     .option("--raw", "the stored JSON lines as they are")
@@ -68,12 +68,18 @@ async function printOne({
   const runs = await runsOf(database, id);
   const run = attempt === undefined ? runs.at(-1) : runs.find((one) => one.attempt === attempt);
   if (run === undefined) return await sayNoRun(database, { id, runs, attempt });
-  const lines = await transcriptLines(database, run.id);
+  // Of a live run the live log has more than what is stored of it so far.
+  const lines = await transcriptLines(database, run.id, { ofPublish: run.finished_at === null });
   if (lines !== null) return lines.forEach(show);
   let shown = 0;
   for await (const line of readLiveLog(config, run, { follow: false })) {
     show(line);
     shown++;
+  }
+  if (shown === 0) {
+    const kept = (await transcriptLines(database, run.id)) ?? [];
+    kept.forEach(show);
+    shown = kept.length;
   }
   if (run.finished_at === null) note(`Attempt ${run.attempt} still runs; follow it with: myzel logs -f ${shortId(id)}`);
   else if (shown === 0) note(`There is no transcript of attempt ${run.attempt}: nothing was said, or it was pruned.`);

@@ -32,7 +32,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   }
 }
 
-/** `myzel help tasks` → `myzel tasks --help`. */
+/** `myzel help epic file` → `myzel epic file --help`. */
 function helpAsOption(args: readonly string[]): string[] {
-  return args[0] === "help" ? [...args.slice(1, 2), "--help"] : [...args];
+  return args[0] === "help" ? [...args.slice(1), "--help"] : [...args];
 }

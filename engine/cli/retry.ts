@@ -10,28 +10,34 @@ import { oneLine, shortId } from "./terminal-text.ts";
 
 interface Options {
   note?: string;
+  continue?: boolean;
   wait?: boolean;
   json?: boolean;
 }
 
 export function define(command: Command): void {
   command
-    .argument("<task>", "id, its beginning, or @last")
+    .argument("<task>", "id, its beginning or end, or @last")
     .option("--note <text>", "a remark that is added to the end of the prompt")
+    .option("--continue", "go on from what the newest attempt left unpushed: its commits and its session")
     .option("--wait", "follow it to its end; exit code 1 where it fails")
     .option("--json", "the task as an object")
     .addHelpText(
       "after",
       `
-A running task is stopped first and runs again when its run is gone; one that waits after a failure runs now.
+Without --continue it starts from the start. A running task is stopped first and runs again when its run is gone; one that waits after a failure runs now.
 
 Examples:
   myzel retry 3f2a
-  myzel retry @last --note "The tests need Node 24." --wait`,
+  myzel retry @last --note "The tests need Node 24." --wait
+  myzel retry 3f2a --continue --note "You may take twice as many turns."`,
     )
     .action(async (given: string, options: Options) => {
       await withDatabase(command, async (database) => {
-        const task = await rescheduleTask(database, await findTask(database, given), options.note);
+        const task = await rescheduleTask(database, await findTask(database, given), {
+          note: options.note,
+          continue: options.continue === true,
+        });
         const why = await whyNotRunning(database, task.id);
         if (options.json !== true) {
           say(`Task ${task.id} is pending again. Take it back with: myzel stop ${shortId(task.id)}`);

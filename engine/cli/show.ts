@@ -16,7 +16,7 @@ const TRANSCRIPT_LINES = 20;
 
 export function define(command: Command): void {
   command
-    .argument("<task>", "id, its beginning, or @last")
+    .argument("<task>", "id, its beginning or end, or @last")
     .option("--json", "one object with its runs")
     .addHelpText(
       "after",

@@ -9,7 +9,7 @@ import { shortId } from "./terminal-text.ts";
 
 export function define(command: Command): void {
   command
-    .argument("<task>", "id, its beginning, or @last")
+    .argument("<task>", "id, its beginning or end, or @last")
     .option("--reason <text>", "becomes the error of its result")
     .option("--json", "the task as an object")
     .addHelpText(

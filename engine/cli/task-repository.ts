@@ -37,6 +37,24 @@ export async function chooseRepository(asked: Asked): Promise<Chosen> {
   return { repoUrl: undefined, base: undefined, remarks: [] };
 }
 
+/**
+ * The repository of a project or an epic: the one that is named, else the checkout's; undefined outside of one. Epics
+ * start at the default branch, so the branch you are on says nothing.
+ * @throws UsageError where a checkout has no origin
+ */
+export async function chooseProjectRepository(asked: {
+  directory: string;
+  repo: string | undefined;
+}): Promise<{ repoUrl: string | undefined; remarks: string[] }> {
+  if (asked.repo !== undefined) return { repoUrl: asked.repo, remarks: [] };
+  const checkout = await readGitCheckout(asked.directory);
+  if (checkout === null) return { repoUrl: undefined, remarks: [] };
+  if (checkout.repoUrl === null) {
+    throw new UsageError(`The checkout in ${checkout.root} has no remote "origin": name the repository with --repo.`);
+  }
+  return { repoUrl: checkout.repoUrl, remarks: [...loginRemark(checkout), ...unpushedRemarks(checkout)] };
+}
+
 function ofCheckout(checkout: GitCheckout, asked: Asked): Chosen {
   if (checkout.repoUrl === null) {
     throw new UsageError(

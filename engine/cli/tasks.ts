@@ -1,8 +1,9 @@
 /** `myzel tasks`: the list. */
-import { InvalidArgumentError, Option } from "commander";
+import { Option } from "commander";
 import type { Command } from "commander";
 import { listTasks } from "../store/tasks.ts";
 import { withDatabase } from "./connect.ts";
+import { positiveInteger } from "./option-values.ts";
 import { say, sayJson } from "./output.ts";
 import { addSettings } from "./settings.ts";
 import { taskTable } from "./task-text.ts";
@@ -40,10 +41,4 @@ Examples:
       else say(taskTable(tasks, process.stdout.columns || 120));
     });
   addSettings(command);
-}
-
-function positiveInteger(text: string): number {
-  const value = Number(text);
-  if (!Number.isInteger(value) || value < 1) throw new InvalidArgumentError("Give a whole number of at least 1.");
-  return value;
 }

@@ -71,14 +71,20 @@ export function byteSize(bytes: number): string {
   return `${value.toFixed(power > 0 && value < 10 ? 1 : 0)} ${units[power]}`;
 }
 
+/** `$0.0042`, `$3.40`, `$1,250.00`. */
+export function money(usd: number): string {
+  const digits = usd !== 0 && usd < 0.1 ? 4 : 2;
+  return `$${usd.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
+}
+
 /** Local time, `2026-10-25 14:03:12`. */
 export function localTime(time: Date): string {
   return time.toLocaleString("sv-SE");
 }
 
-/** Enough of an id to tell tasks apart. */
+/** Enough of an id to tell tasks apart: its end, for ids of the same minute begin alike (they begin with the time). */
 export function shortId(id: string): string {
-  return id.slice(0, 8);
+  return id.slice(-8);
 }
 
 function length(text: string): number {

@@ -10,7 +10,7 @@ import { oneLine } from "./terminal-text.ts";
 
 export function define(command: Command): void {
   command
-    .argument("<task>", "id, its beginning, or @last")
+    .argument("<task>", "id, its beginning or end, or @last")
     .option("--json", "an object with id, reason (a code) and explanation")
     .addHelpText("after", "\nExample:\n  myzel why @last")
     .action(async (given: string, options: { json?: boolean }) => {

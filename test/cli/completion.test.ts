@@ -57,8 +57,8 @@ describe("shell completion", () => {
     const { rows } = await database.pool.query(
       "insert into tasks (addressee, prompt) values ('a', E'first\\nline') returning id",
     );
-    const short = rows[0].id.slice(0, 8);
-    assert.deepEqual(await complete("p"), ["pause", "prune", "psql"]);
+    const short = rows[0].id.slice(-8);
+    assert.deepEqual(await complete("p"), ["pause", "project", "prune", "psql"]);
     assert.ok((await complete("")).includes("enqueue"));
     assert.deepEqual(await complete("enqueue", "--dr"), ["--dry-run"]);
     assert.deepEqual(await complete("tasks", "--status", ""), ["pending", "running", "completed"]);
@@ -69,6 +69,26 @@ describe("shell completion", () => {
     assert.deepEqual(await complete("stop", "--reason", "x", "@"), ["@last"]);
     assert.deepEqual(await complete("show", short, ""), []);
     assert.deepEqual(await complete("nonsense", ""), []);
+  });
+
+  it("completes commands below commands, epics, projects and questions", async () => {
+    await database.pool.query("insert into projects (name, repo_url) values ('webapp', '/srv/webapp.git')");
+    const { rows } = await database.pool.query(
+      "select id from file_epic('project-mgr-webapp', 'Ship it', '/srv/webapp.git')",
+    );
+    const epic = rows[0].id.slice(-8);
+    const asked = await database.pool.query(
+      "insert into tasks (addressee, prompt) values ('blue', 'Eh?') returning id",
+    );
+    assert.deepEqual(await complete("epic", ""), ["file", "list", "show", "stop"]);
+    assert.deepEqual(await complete("project", "pa"), ["pause"]);
+    assert.deepEqual(await complete("epic", "show", ""), [epic, "@last"]);
+    assert.deepEqual(await complete("epic", "show", "--wa"), ["--watch"]);
+    assert.deepEqual(await complete("epic", "file", "--project", ""), ["webapp"]);
+    assert.deepEqual(await complete("project", "set", "we"), ["webapp"]);
+    assert.deepEqual(await complete("project", "set", "webapp", "--merge-policy", "a"), ["approval", "auto"]);
+    assert.deepEqual(await complete("answer", ""), [asked.rows[0].id.slice(-8), "@last"]);
+    assert.deepEqual(await complete("epic", "nonsense", ""), []);
   });
 
   it("says nothing where the database cannot be asked", async () => {

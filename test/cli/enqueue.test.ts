@@ -64,7 +64,10 @@ describe("myzel enqueue", () => {
       [task.addressee, task.repo_url, task.branch, task.created_by],
       ["project-mgr-x", "https://host/app.git", "b", "blue"],
     );
-    const { rows } = await database.pool.query("select * from task_options where task_id = $1", [task.id]);
+    const { rows } = await database.pool.query(
+      "select task_id, profile, model, effort, base_branch, idempotency_key, kind from task_options where task_id = $1",
+      [task.id],
+    );
     assert.deepEqual(rows, [
       {
         task_id: task.id,

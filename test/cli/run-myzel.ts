@@ -31,7 +31,12 @@ export interface RunOptions {
 
 /** Starts it; the caller awaits `ended`. A process that outlives the deadline is killed. */
 export function startMyzel(args: readonly string[], options: RunOptions = {}): Running {
-  const child = spawn(join(ROOT, "bin", "myzel"), args, {
+  return startProgram(join(ROOT, "bin", "myzel"), args, options);
+}
+
+/** The same for another program, such as one that gives it a terminal. */
+export function startProgram(program: string, args: readonly string[], options: RunOptions = {}): Running {
+  const child = spawn(program, args, {
     cwd: options.cwd ?? tmpdir(),
     env: {
       PATH: process.env["PATH"],

@@ -119,28 +119,44 @@ describe("what the command line shows", () => {
     }
   });
 
-  it("a unique beginning of an id will do, an ambiguous one names the candidates, a wrong one says so", async () => {
+  it("a unique beginning or end of an id will do, an ambiguous one names the candidates, a wrong one says so", async () => {
     await clear();
     const ids = [
       "abcd0000-0000-4000-8000-000000000001",
       "abcd0000-0000-4000-8000-000000000002",
-      "abce0000-0000-4000-8000-000000000003",
+      "abce0000-0000-4000-8000-00000000abcd",
+      "01a1fef3-d412-7a7d-b620-3e6d5f7c2a68",
+      "01a1fef3-d412-7a7e-9620-3e6d5f7c2a69",
     ];
     for (const id of ids) await db.pool.query("insert into tasks (id, addressee, prompt) values ($1, 'a', 'p')", [id]);
     const shown = async (given: string) => JSON.parse(await run("show", given, "--json")).id;
     assert.equal(await shown("abce"), ids[2]);
     assert.equal(await shown("ABCE0000-0000"), ids[2]);
     assert.equal(await shown(ids[0] ?? ""), ids[0]);
-    assert.equal(await shown("@last"), ids[2]);
+    assert.equal(await shown("@last"), ids[4]);
+    assert.equal(await shown("5f7c2a68"), ids[3]);
+    assert.equal(await shown("9620-3e6d5f7c2a69"), ids[4], "the end may reach over a hyphen");
     const failing = async (given: string) => {
       const ran = await myzel(["show", given], { env });
       assert.equal(ran.code, 2);
       return ran.stderr;
     };
-    assert.match(await failing("abcd"), new RegExp(`several tasks: ${ids[0]}, ${ids[1]}`));
-    assert.match(await failing("abcf"), /no task whose id begins with "abcf"/);
+    assert.match(await failing("abcd"), new RegExp(`several tasks: ${ids[0]}, ${ids[1]}, ${ids[2]}`));
+    assert.match(await failing("01a1fef3"), new RegExp(`several tasks: ${ids[3]}, ${ids[4]}`));
+    assert.match(await failing("abcf"), /no task whose id begins or ends with "abcf"/);
     for (const given of ["abc", "xyz1", "", "@first", `${ids[0]}0`])
       assert.match(await failing(given), /is no task id/);
+  });
+
+  it("ids as they are listed tell tasks apart that were filed at the same time", async () => {
+    await clear();
+    for (const prompt of ["one", "two", "three"]) await db.insert({ prompt });
+    const lines = (await run("tasks")).trimEnd().split("\n").slice(1);
+    const ids = lines.map((line) => line.split(" ")[0] ?? "");
+    assert.equal(new Set(ids).size, 3);
+    for (const [at, prompt] of ["three", "two", "one"].entries()) {
+      assert.equal(JSON.parse(await run("show", ids[at] ?? "", "--json")).prompt, prompt);
+    }
   });
 
   it("logs prints the transcript in words, --raw as it is stored, --attempt chooses, -f ends where the task has ended", async () => {

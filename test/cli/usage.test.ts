@@ -38,7 +38,22 @@ describe("usage of the command line", () => {
       assert.equal(help.code, 0, name);
       assert.match(help.stdout, /^Examples?:\n {2}(\w+=\S+ )*\S*myzel/m, name);
     }
-    assert.equal((await myzel(["help", "tasks"])).stdout, (await myzel(["tasks", "--help"])).stdout);
+    for (const words of [["tasks"], ["epic", "file"]])
+      assert.equal((await myzel(["help", ...words])).stdout, (await myzel([...words, "--help"])).stdout);
+  });
+
+  it("commands below a command have a summary, help with examples, and a line in the help above", async () => {
+    for (const name of ["epic", "project"]) {
+      const { stdout } = await myzel([name, "--help"]);
+      const below = [...stdout.matchAll(/^ {2}(\w+) (?:\[\S+\] )?.* {2}\S/gm)].map((match) => match[1] ?? "");
+      assert.ok(below.length >= 4, stdout);
+      for (const command of below) {
+        const help = await myzel([name, command, "--help"]);
+        assert.equal(help.code, 0, help.stderr);
+        assert.match(help.stdout, new RegExp(`^Examples?:\n {2}myzel ${name} ${command}`, "m"), command);
+      }
+      assert.equal((await myzel([name], { env })).code, 2);
+    }
   });
 
   it("every setting but the secret token is a flag of engine", async () => {
@@ -58,6 +73,10 @@ describe("usage of the command line", () => {
       ["tasks", "--status", "done"],
       ["tasks", "--limit", "0"],
       ["completion", "powershell"],
+      ["epic", "fyle"],
+      ["epic", "show"],
+      ["project", "add"],
+      ["answer"],
     ];
     for (const args of wrong) assertOneSentence(await myzel(args, { env }), 2);
     assert.match((await myzel(["tusks"], { env })).stderr, /Did you mean tasks/);

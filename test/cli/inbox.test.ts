@@ -1,0 +1,213 @@
+/** `inbox`, `answer`, `first`: what people are asked, what they say, and what they want done first. */
+import assert from "node:assert/strict";
+import { after, before, beforeEach, describe, it } from "node:test";
+import { schemaClient } from "../support/schema-client.ts";
+import type { SchemaClient } from "../support/schema-client.ts";
+import { eventually } from "../support/waiting.ts";
+import { myzel, startMyzel, temporaryDirectory } from "./run-myzel.ts";
+
+const GREEN = "project-mgr-webapp";
+
+describe("a person's inbox on the command line", () => {
+  let db: SchemaClient;
+  let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
+  let env: Record<string, string>;
+  before(async () => {
+    db = await schemaClient();
+    directory = await temporaryDirectory();
+    env = { DATABASE_URL: db.test.url("operator"), MYZEL_DATA_DIR: directory.path };
+    await db.pool.query("insert into addressees (addressee, profile) values ('anna', 'human')");
+  });
+  after(async () => {
+    await db.close();
+    await directory.remove();
+  });
+  beforeEach(async () => {
+    for (const table of ["tasks", "runs", "epics"]) await db.pool.query(`delete from ${table}`);
+  });
+
+  const run = async (...args: string[]) => {
+    const ran = await myzel(args, { env });
+    assert.equal(ran.code, 0, ran.stderr);
+    return ran.stdout;
+  };
+  const refused = async (...args: string[]) => {
+    const ran = await myzel(args, { env });
+    assert.deepEqual([ran.code, ran.stdout], [2, ""], ran.stderr);
+    return ran.stderr;
+  };
+  const rows = async (sql: string, values: unknown[] = []) => (await db.pool.query(sql, values)).rows;
+  const result = async (id: string) => (await rows("select result from tasks where id = $1", [id]))[0].result;
+  const filed = async () => (await rows("select id from file_epic($1, 'Ship it')", [GREEN]))[0].id as string;
+  /** As Green's outbox makes it. */
+  const ask = async (epic: string, prompt: string, kind = "question", to = "blue") => {
+    const [{ id }] = await rows(
+      "insert into tasks (addressee, prompt, parent_id, created_by) values ($1, $2, $3, $4) returning id",
+      [to, prompt, epic, GREEN],
+    );
+    await db.pool.query("insert into task_options (task_id, epic, depth, kind) values ($1, $2, 1, $3)", [
+      id,
+      epic,
+      kind,
+    ]);
+    return id as string;
+  };
+
+  it("inbox shows what waits, oldest first, with its epic and how to answer it", async () => {
+    assert.match(await run("inbox"), /^Nothing waits for an answer\.\n$/);
+    const epic = await filed();
+    const question = await ask(epic, "Which one?\n\n1. Postgres\n2. SQLite");
+    const approval = await ask(epic, "May myzel/dates be merged?", "approval", "anna");
+    await db.insert({ addressee: "worker-1" });
+    const short = (id: string) => id.slice(-8);
+    const text = await run("inbox");
+    assert.match(
+      text,
+      new RegExp(
+        `^${short(question)} {2}question for blue, from ${GREEN}, epic ${short(epic)} "Ship it", \\d+ s ago\\n {2}Which one\\?\\n\\n {2}1\\. Postgres\\n {2}2\\. SQLite\\n {2}→ myzel answer ${short(question)} "…"\\n\\n${short(approval)}`,
+      ),
+    );
+    assert.match(
+      text,
+      new RegExp(`→ myzel answer ${short(approval)} --yes, or: myzel answer ${short(approval)} --no "Why not"\n$`),
+    );
+    const [first, second] = (await run("inbox", "--json"))
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      [first.id, first.kind, first.epic, first.epic_title, first.created_by],
+      [question, "question", epic, "Ship it", GREEN],
+    );
+    assert.equal(second.id, approval);
+    assert.equal(JSON.parse(await run("inbox", "--to", "anna", "--json")).id, approval);
+  });
+
+  it("nothing in a question reaches the terminal as a control sequence; a long one is cut", async () => {
+    const nasty = "red \u001b[31malert\u001b[0m \u009b2J \u001b]0;title\u0007 \u202eback\r\u0008 end";
+    await ask(
+      await filed(),
+      `${nasty}\n${Array.from({ length: 30 }, (_, at) => `line ${at}`).join("\n")}`,
+      nasty.slice(0, 20),
+    );
+    const text = await run("inbox");
+    assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202a-\u202e]/);
+    assert.match(text, /red alert.*line 18\n {2}… \(11 more lines: myzel show \w{8}\)\n/s);
+  });
+
+  it("inbox --watch without a terminal is each question once, as it comes", async () => {
+    const epic = await filed();
+    const first = await ask(epic, "First?");
+    const watching = startMyzel(["inbox", "--watch", "--json"], { env });
+    await eventually("the first is seen", () => watching.output.stdout.includes("First?"));
+    const second = await ask(epic, "Second?");
+    await eventually("the second is seen", () => watching.output.stdout.includes("Second?"));
+    watching.child.kill("SIGINT");
+    const ran = await watching.ended;
+    assert.equal(ran.code, 130, ran.stderr);
+    assert.deepEqual(
+      ran.stdout
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line).id),
+      [first, second],
+    );
+  });
+
+  it("answer completes the task with a person's words, and Green is woken with them", async () => {
+    const epic = await filed();
+    const question = await ask(epic, "Which one?");
+    assert.match(
+      await run("answer", question.slice(-8), "Postgres, of course."),
+      new RegExp(`^Task ${question} is answered; who asked is told\\.`),
+    );
+    assert.deepEqual(await result(question), { success: true, summary: "Postgres, of course." });
+    const [woken] = await rows(
+      "select t.addressee, t.prompt from tasks t join task_options o on o.task_id = t.id where o.kind = 'wake_up'",
+    );
+    assert.equal(woken.addressee, GREEN);
+    assert.match(woken.prompt, /Postgres, of course\./);
+    assert.deepEqual(
+      await rows("select application from task_events where task_id = $1 and application = 'myzel answer'", [question]),
+      [{ application: "myzel answer" }],
+    );
+  });
+
+  it("answer takes @last, standard input and a file's text; --yes and --no need no words", async () => {
+    const epic = await filed();
+    const asked = [];
+    for (const prompt of ["One?", "Two?", "Three?", "Four?"]) asked.push(await ask(epic, prompt, "approval"));
+    const [one, two, three, four] = asked as [string, string, string, string];
+    const piped = await myzel(["answer", "@last", "-"], { env, input: "From a pipe\n" });
+    assert.equal(piped.code, 0, piped.stderr);
+    assert.deepEqual(await result(four), { success: true, summary: "From a pipe\n" });
+    await run("answer", one, "--yes");
+    assert.deepEqual(await result(one), { success: true, summary: "Yes." });
+    assert.match(await run("answer", two, "--no", "Not before the release."), /is answered with no; who asked is told/);
+    assert.deepEqual(await result(two), {
+      success: false,
+      summary: "Not before the release.",
+      code: "refused",
+      error: "Not before the release.",
+    });
+    const json = JSON.parse(await run("answer", three, "--no", "--json"));
+    assert.deepEqual([json.id, json.status, json.result.error], [three, "completed", "No."]);
+  });
+
+  it("every mistake of answer is a sentence", async () => {
+    assert.match(await refused("answer", "@last", "x"), /Nothing waits for an answer/);
+    const task = await db.insert({ addressee: "worker-1" });
+    assert.match(await refused("answer", task, "x"), /for worker-1, which is no person/);
+    const question = await ask(await filed(), "Which one?");
+    assert.match(await refused("answer", question, "  "), /The answer is empty: say something, or --yes or --no/);
+    assert.match(await refused("answer", question, "x", "--yes", "--no"), /cannot be used with/);
+    await run("answer", question, "x");
+    assert.match(await refused("answer", question, "y"), /The task is completed: only a pending one can be answered/);
+    assert.match(await refused("answer", "0000", "y"), /no task whose id begins or ends with "0000"/);
+  });
+
+  it("an approver is a person whatever the profiles say: no agent is launched to approve or to answer", async () => {
+    const repo = "/srv/webapp.git";
+    await db.pool.query(
+      "insert into projects (name, repo_url, approver, merge_policy) values ('w', $1, 'otto', 'approval')",
+      [repo],
+    );
+    const [{ id }] = await rows("select id from file_epic('project-mgr-w', 'Ship it', $1)", [repo]);
+    assert.equal(await db.claimAll(), 1);
+    const children = [
+      { addressee: "otto", prompt: "Which one?", kind: "question" },
+      { prompt: "Merge it.", kind: "merge", branch: "myzel/x" },
+    ];
+    await db.pool.query("select create_children(t, $2, $3) from tasks t where id = $1", [
+      id,
+      (await db.liveRun(id))?.id,
+      JSON.stringify(children),
+    ]);
+    assert.equal(await db.claimAll(), 0);
+    const asked = (await run("inbox", "--json"))
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    assert.deepEqual(
+      asked.map(({ kind, addressee }) => [kind, addressee]),
+      [
+        ["question", "otto"],
+        ["approval", "otto"],
+      ],
+    );
+    await run("answer", asked[1].id, "--yes");
+    assert.equal(await db.claimAll(), 1, "the merge itself is an agent's");
+    await db.pool.query("delete from projects");
+  });
+
+  it("first moves a pending task ahead of all others of its addressee", async () => {
+    const ids = [];
+    for (const prompt of ["one", "two", "three"]) ids.push(await db.insert({ addressee: "w", prompt }));
+    const [one, , three] = ids as [string, string, string];
+    assert.match(await run("first", three), new RegExp(`^Task ${three} is the first of "w" now\\.`));
+    assert.equal(await db.claimAll(), 1);
+    assert.deepEqual([await db.status(three), await db.status(one)], ["running", "pending"]);
+    assert.equal(JSON.parse(await run("first", one, "--json")).id, one);
+    assert.match(await refused("first", three), /The task is running: only a pending one can be moved ahead/);
+  });
+});
