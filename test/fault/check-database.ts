@@ -11,7 +11,13 @@ const REASONS = [
   "human",
   "slot",
   "retry",
+  "project_paused",
+  "project_cost",
+  "project_limit",
+  "epic_limit",
+  "paths",
   "credential",
+  "cost_limit",
   "global_limit",
   "starting",
 ];

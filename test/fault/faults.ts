@@ -11,7 +11,7 @@ import type { Random } from "./random.ts";
 
 export interface Victims {
   server: DatabaseServer;
-  fleet: EngineFleet;
+  fleet: EngineFleet<Proxy>;
   /** Of those who file tasks, and of pods. */
   otherProxies: readonly Proxy[];
   random: Random;
@@ -169,7 +169,7 @@ async function endLeader(victims: Victims, signal: "SIGKILL" | "SIGTERM"): Promi
 
 async function endAndRestart(
   victims: Victims,
-  engines: readonly FaultyEngine[],
+  engines: readonly FaultyEngine<Proxy>[],
   signal: "SIGKILL" | "SIGTERM",
 ): Promise<void> {
   await Promise.all(engines.map((engine) => victims.fleet.end(engine, signal)));
@@ -177,12 +177,12 @@ async function endAndRestart(
   for (const engine of engines) victims.fleet.start(engine);
 }
 
-function leaderOf({ fleet }: Victims): { leader: FaultyEngine | null; epoch: number } {
+function leaderOf({ fleet }: Victims): { leader: FaultyEngine<Proxy> | null; epoch: number } {
   const leader = fleet.leader();
   return { leader: leader?.paused === true ? null : leader, epoch: fleet.newestEpoch() };
 }
 
-async function paused(engine: FaultyEngine, meanwhile: () => Promise<string | null>): Promise<string | null> {
+async function paused(engine: FaultyEngine<Proxy>, meanwhile: () => Promise<string | null>): Promise<string | null> {
   const { child } = engine;
   if (child === null) return null;
   child.kill("SIGSTOP");

@@ -83,7 +83,7 @@ export function filings(people: pg.Pool, random: Random): Filings {
   };
 
   const addressee = (): string => {
-    const kind = random.weighted({ serial: 55, wide: 20, own: 15, green: 5, limited: 5 });
+    const kind = random.weighted({ serial: 55, wide: 20, own: 15, lead: 5, limited: 5 });
     switch (kind) {
       case "serial":
         return random.pick(SERIAL);
@@ -91,8 +91,8 @@ export function filings(people: pg.Pool, random: Random): Filings {
         return random.pick(WIDE);
       case "own":
         return `worker-${random.between(1, 1_000_000)}`;
-      case "green":
-        return `project-mgr-${random.between(1, 3)}`;
+      case "lead":
+        return `lead-${random.between(1, 3)}`;
       case "limited":
         return `limited-${random.between(1, 2)}`;
     }

@@ -93,7 +93,7 @@ export function jobServerLauncher(socketPath: string): Launcher {
     stop: async (jobName) => void (await calls.ask({ call: "stop", jobName })),
     remove: async (jobName) => void (await calls.ask({ call: "remove", jobName })),
     async *logs(jobName) {
-      yield `log of ${jobName}\n`;
+      yield { text: `log of ${jobName}\n`, phase: null, place: "1" };
     },
     close: async () => {
       calls.close();

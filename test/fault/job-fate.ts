@@ -38,7 +38,7 @@ const LAUNCHES = { started: 965, launch_failed: 10, image_pull_failed: 5, answer
 const ENDINGS: Record<Ending, number> = {
   success: 820,
   agent_error: 40,
-  api_overloaded: 10,
+  api_overloaded: 0,
   usage_limit: 0,
   spooled: 30,
   no_report: 15,
@@ -49,8 +49,8 @@ const ENDINGS: Record<Ending, number> = {
   deleted: 10,
   deleted_after_report: 15,
 };
-/** Behind a credential of their own, so that a limit does not stop everybody. */
-const LIMITED = { ...ENDINGS, usage_limit: 60 };
+/** Behind a credential of their own, so that a limit or an overload does not stop everybody. */
+const LIMITED = { ...ENDINGS, usage_limit: 60, api_overloaded: 20 };
 
 /** @param instance a job of the same name that is launched again after it was removed is another one */
 export function fateOf(job: { seed: string; jobName: string; addressee: string; instance: number }): Fate {
@@ -63,6 +63,6 @@ export function fateOf(job: { seed: string; jobName: string; addressee: string; 
     lingerMs: random.chance(0.3) ? random.between(1, 50) : 0,
     stopMs: random.between(0, 100),
     ending: random.weighted(job.addressee.startsWith("limited-") ? LIMITED : ENDINGS),
-    children: job.addressee.startsWith("project-mgr-") && random.chance(0.5) ? random.between(1, 2) : 0,
+    children: job.addressee.startsWith("lead-") && random.chance(0.5) ? random.between(1, 2) : 0,
   };
 }

@@ -13,7 +13,7 @@ import pg from "pg";
 import { jobEnd } from "../../engine/domain/job.ts";
 import type { JobEnd, Observation } from "../../engine/launch/launcher.ts";
 import { EXIT } from "../../worker-image/contract.ts";
-import type { Phase, Report } from "../../worker-image/contract.ts";
+import type { OutboxTask, Phase, Report } from "../../worker-image/contract.ts";
 import { doneReport } from "../support/instant-launcher.ts";
 import { fateOf } from "./job-fate.ts";
 import type { Fate } from "./job-fate.ts";
@@ -248,7 +248,18 @@ async function callPod(job: Job, call: string, more: unknown[]): Promise<PodAnsw
 function reportOf(job: Job): Report {
   const code = job.fate.ending;
   const failed = code === "agent_error" || code === "api_overloaded" || code === "usage_limit" ? code : null;
-  const child = { prompt: `child of ${job.spec.runId}`, addressee: null, repo_url: null, branch: null, kind: null };
+  const child: OutboxTask = {
+    prompt: `child of ${job.spec.runId}`,
+    addressee: null,
+    repo_url: null,
+    branch: null,
+    base_branch: null,
+    kind: null,
+    step: null,
+    paths: null,
+    wake: "each",
+    pull_request: false,
+  };
   return {
     ...doneReport,
     success: failed === null,

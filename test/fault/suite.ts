@@ -77,7 +77,7 @@ interface World {
   options: SuiteOptions;
   random: Random;
   server: DatabaseServer;
-  fleet: EngineFleet;
+  fleet: EngineFleet<Proxy>;
   jobs: JobClient;
   proxies: Proxy[];
   admin: pg.Pool;
@@ -136,13 +136,17 @@ async function makeWorld(options: SuiteOptions, closers: (() => unknown)[]): Pro
   if (options.sabotage !== undefined) await admin.query(options.sabotage);
   await admin.query("insert into credentials (name) values ('limited')");
   await admin.query(
-    "insert into profiles (name, role, addressee_pattern, credential) values ('limited', 'red', 'limited-%', 'limited')",
+    `insert into profiles (name, role, addressee_pattern, credential, may_create_tasks)
+       values ('limited', 'red', 'limited-%', 'limited', false), ('lead', 'red', 'lead-%', 'default', true)`,
   );
   const fleet = await engineFleet({
     count: 3,
-    databaseUrl: server.logins.engine,
-    databasePort: server.port,
-    jobSocket,
+    program: join(import.meta.dirname, "engine-process.ts"),
+    newProxy: () => startProxy(server.port),
+    environmentOf: ({ port }) => ({
+      FAULT_ENGINE_URL: through(server.logins.engine, port),
+      FAULT_JOB_SOCKET: jobSocket,
+    }),
   });
   closers.push(() => fleet.close());
   for (const engine of fleet.engines) fleet.start(engine);

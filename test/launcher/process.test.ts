@@ -4,6 +4,7 @@ import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync 
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import type { LogPiece } from "../../engine/launch/launcher.ts";
 import {
   launchSpec,
   observation,
@@ -129,11 +130,11 @@ test("the deadline ends a run, and the end says so", async (t) => {
   assert.deepEqual(end.phases.at(-1)?.signal, "SIGKILL");
 });
 
-test("a stop lets a phase that listens end by itself, and runs no later one", async (t) => {
+test("a stop lets an agent that listens end by itself; publish then keeps its work, and does nothing else", async (t) => {
   const bench = openBench(t, {
     agent:
       'process.on("SIGTERM", () => { console.log("I was asked"); process.exit(7); }); note("agent", "ran"); forever();',
-    publish: 'note("publish", "ran");',
+    publish: 'note("publish", `keep only: ${process.env.MYZEL_KEEP_ONLY}`); process.exit(9);',
   });
   const spec = launchSpec();
   await bench.launcher.launch(spec);
@@ -141,7 +142,20 @@ test("a stop lets a phase that listens end by itself, and runs no later one", as
   await bench.launcher.stop(spec.jobName, "changed\nmy mind");
   const end = await waitForEnd(bench.launcher, spec.jobName);
   assert.deepEqual([end.stopped, end.phases.at(-1)?.exitCode], [true, 7], JSON.stringify(end));
-  assert.match(end.logTail ?? "", /I was asked\n\[myzel\] stopped: changed my mind/);
+  assert.match(
+    end.logTail ?? "",
+    /I was asked\n\[myzel\] keeping what the run leaves\n\[myzel\] stopped: changed my mind/,
+  );
+  assert.match(bench.note("publish"), /keep only: 1/);
+});
+
+test("a stop before the agent began leaves nothing to keep", async (t) => {
+  const bench = openBench(t, { checkout: 'note("checkout", "ran"); forever();', publish: 'note("publish", "ran");' });
+  const spec = launchSpec();
+  await bench.launcher.launch(spec);
+  await waitForNote(bench, "checkout");
+  await bench.launcher.stop(spec.jobName, "enough");
+  assert.equal((await waitForEnd(bench.launcher, spec.jobName)).stopped, true);
   assert.equal(existsSync(join(bench.notes, "publish")), false);
 });
 
@@ -175,10 +189,10 @@ test("a follower reads the whole log of all phases and ends with the run", async
   const lines = bench.launcher.logs(spec.jobName, { follow: true })[Symbol.asyncIterator]();
   await waitForNote(bench, "agent");
   let text = "";
-  while (!text.includes("thinking")) text += (await lines.next()).value ?? "";
+  while (!text.includes("thinking")) text += (await lines.next()).value?.text ?? "";
   assert.match(text, /checkout begins\nfetched\n.*agent begins\nthinking äöü\n/s);
   writeFileSync(join(bench.directory(spec.jobName), "work/go"), "");
-  for (let next = await lines.next(); !next.done; next = await lines.next()) text += next.value;
+  for (let next = await lines.next(); !next.done; next = await lines.next()) text += next.value.text;
   assert.match(text, /done\n.*publish begins\npushed\n$/s);
   assert.equal(await readAll(bench.launcher.logs(spec.jobName, { follow: false })), text);
 });
@@ -219,8 +233,8 @@ test("a run of another host is left alone", async (t) => {
   assert.equal(bench.launcher.host, hostname());
 });
 
-async function readAll(pieces: AsyncIterable<string>): Promise<string> {
+async function readAll(pieces: AsyncIterable<LogPiece>): Promise<string> {
   let text = "";
-  for await (const piece of pieces) text += piece;
+  for await (const piece of pieces) text += piece.text;
   return text;
 }

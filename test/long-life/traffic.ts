@@ -3,6 +3,7 @@
  * repeated), edited by hand, deleted when they are old, and what they leave is pruned. The backlog stays as long as it is.
  */
 import { randomUUID } from "node:crypto";
+import { gzipSync } from "node:zlib";
 import pg from "pg";
 import { jobEnd } from "../../engine/domain/job.ts";
 import { settlementOf } from "../../engine/domain/outcome.ts";
@@ -13,7 +14,8 @@ import type { Database } from "../../engine/store/connection.ts";
 import { claimRuns } from "../../engine/store/dispatch.ts";
 import { markLaunched, settleRuns } from "../../engine/store/runs.ts";
 import type { UnlaunchedRun } from "../../engine/store/runs.ts";
-import { keepLog } from "../../engine/store/transcripts.ts";
+import { keepLogs } from "../../engine/store/transcripts.ts";
+import type { LogToKeep } from "../../engine/store/transcripts.ts";
 import { doneReport } from "../support/instant-launcher.ts";
 import { pruneBeside } from "./pruning.ts";
 import type { DayDatabase } from "./server.ts";
@@ -112,7 +114,11 @@ async function oneRound(
     epoch,
     to_launch.map((run) => ({ runId: run.run_id, podName: `${HOST}/1` })),
   );
-  await Promise.all(to_launch.slice(0, 8).map((run) => keepLog(engine, run.run_id, randomUUID().repeat(100))));
+  await keepLogs(
+    engine,
+    epoch,
+    to_launch.slice(0, 8).map((run) => someLog(run.run_id)),
+  );
   const settlements = to_launch.map((run, index) => ({
     runId: run.run_id,
     settlement: fate(run, index),
@@ -125,6 +131,11 @@ async function oneRound(
   const completed = settlements.filter(({ settlement }) => settlement.action === "complete").length;
   await file(operator, completed);
   return { settled: to_launch.length, completed };
+}
+
+function someLog(runId: string): LogToKeep {
+  const text = Buffer.from(`${JSON.stringify({ type: "log", text: randomUUID().repeat(100) })}\n`);
+  return { runId, content: gzipSync(text), rawBytes: text.length, truncated: false };
 }
 
 /** One in sixteen fails for good, one in sixteen for a reason of the infrastructure, for the first time. */
