@@ -150,6 +150,8 @@ create table profiles (
   mcp_servers jsonb default '{}'::jsonb not null,
   pod_template jsonb,
   trust_repository boolean default false not null,
+  secrets jsonb default '{}'::jsonb not null,
+  skills jsonb default '{}'::jsonb not null,
   constraint profiles_addressee_pattern_key UNIQUE (addressee_pattern),
   constraint profiles_credential_fkey FOREIGN KEY (credential) REFERENCES credentials(name),
   constraint profiles_effort_known CHECK ((effort = ANY (ARRAY['low'::text, 'medium'::text, 'high'::text, 'xhigh'::text, 'max'::text]))),
@@ -158,7 +160,9 @@ create table profiles (
   constraint profiles_mcp_servers_is_object CHECK ((jsonb_typeof(mcp_servers) = 'object'::text)),
   constraint profiles_pkey PRIMARY KEY (name),
   constraint profiles_pod_template_is_object CHECK ((jsonb_typeof(pod_template) = 'object'::text)),
-  constraint profiles_role_known CHECK ((role = ANY (ARRAY['green'::text, 'red'::text, 'human'::text])))
+  constraint profiles_role_known CHECK ((role = ANY (ARRAY['green'::text, 'red'::text, 'human'::text]))),
+  constraint profiles_secrets_is_object CHECK ((jsonb_typeof(secrets) = 'object'::text)),
+  constraint profiles_skills_is_object CHECK ((jsonb_typeof(skills) = 'object'::text))
 );
 
 create table project_days (
@@ -580,7 +584,8 @@ create view unlaunched_runs as
     p.role,
     r.profile,
     p.pod_template,
-    r.waiting_for
+    r.waiting_for,
+    p.secrets
    FROM runs r
      LEFT JOIN profiles p ON p.name = r.profile
      LEFT JOIN credentials c ON c.name = r.credential
@@ -633,6 +638,7 @@ create view unlaunched_runs as
 -- free_slot(p_addressee text) returns TABLE(slot integer), sql stable, 17a29ab5b884
 -- gate_room(p_gate text) returns integer, plpgsql stable, 59429669b31a
 -- gates_of(p_project text, p_epic uuid, p_paths text[], p_repo_url text) returns text[], sql immutable, 5c3cf3906d62
+-- guard_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, 254e965d8bba
 -- guard_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 11403907a586
 -- guard_task_insert() returns trigger, plpgsql, 6d1250c39ab7
 -- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2f83cb1fb1f7
@@ -665,6 +671,8 @@ create view unlaunched_runs as
 -- overlapping_path(p_paths text[], p_others text[]) returns text, sql immutable, dd8b12a8dd8d
 -- pause(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 45147cbb608b
 -- person_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 7408c1813304
+-- profile_secret_problem(p_variable text, p_source jsonb) returns text, sql immutable set search_path=public, pg_temp, a5b7ae1ae696
+-- profile_skill_problem(p_skill text, p_text jsonb) returns text, sql immutable set search_path=public, pg_temp, fb827c68ec3d
 -- project_of(p_repo_url text) returns projects, sql stable, 55bc8ee301f6
 -- prune_events(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 20c2c886dace
 -- prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d6d1d80db5c7
@@ -682,7 +690,7 @@ create view unlaunched_runs as
 -- resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text, p_green_profile text, p_red_profile text) returns text, sql stable, 2f1e1bf072c7
 -- result_of(p_attempt integer, p_outcome jsonb) returns jsonb, sql stable, f569975aea4b
 -- resume(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 85e965a62568
--- run_brief(p_run runs) returns jsonb, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, aac72aee4825
+-- run_brief(p_run runs) returns jsonb, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, c478cb07516a
 -- runs_fit_since(p_max_runs bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, e4d411132c2c
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- say_time(p_at timestamp with time zone) returns text, sql stable, d7743ea68a24
@@ -725,6 +733,7 @@ CREATE TRIGGER credentials_notify AFTER INSERT OR UPDATE OF blocked_until, probl
 CREATE TRIGGER engine_state_notify AFTER UPDATE OF paused, max_live_runs, max_daily_cost_usd ON engine_state FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
 CREATE TRIGGER epics_follow AFTER UPDATE OF max_live_runs, state ON epics FOR EACH ROW WHEN (old.max_live_runs IS DISTINCT FROM new.max_live_runs OR old.state IS DISTINCT FROM new.state) EXECUTE FUNCTION follow_epic();
 CREATE TRIGGER epics_follow_delete AFTER DELETE ON epics FOR EACH ROW EXECUTE FUNCTION follow_epic();
+CREATE TRIGGER profiles_guard BEFORE INSERT OR UPDATE OF secrets, skills ON profiles FOR EACH ROW EXECUTE FUNCTION guard_profiles();
 CREATE TRIGGER profiles_log_change AFTER INSERT OR DELETE OR UPDATE ON profiles FOR EACH STATEMENT EXECUTE FUNCTION log_changed_profiles();
 CREATE TRIGGER projects_follow AFTER INSERT OR DELETE OR UPDATE ON projects FOR EACH ROW EXECUTE FUNCTION follow_project();
 CREATE TRIGGER runs_log_delete AFTER DELETE ON runs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_runs();
@@ -813,6 +822,7 @@ grant execute on function follow_task_updates() to myzel_engine;
 grant execute on function free_slot(p_addressee text) to myzel_engine;
 grant execute on function gate_room(p_gate text) to myzel_engine;
 grant execute on function gates_of(p_project text, p_epic uuid, p_paths text[], p_repo_url text) to myzel_engine;
+grant execute on function guard_profiles() to myzel_engine;
 grant execute on function guard_task_content() to myzel_engine;
 grant execute on function guard_task_insert() to myzel_engine;
 grant execute on function guard_task_status() to myzel_engine;
@@ -858,6 +868,8 @@ grant execute on function overlapping_path(p_paths text[], p_others text[]) to m
 grant execute on function pause(addressee text) to myzel_engine;
 grant execute on function pause(addressee text) to myzel_operator;
 grant execute on function person_gate(p_task tasks, p_lane record) to myzel_engine;
+grant execute on function profile_secret_problem(p_variable text, p_source jsonb) to myzel_engine;
+grant execute on function profile_skill_problem(p_skill text, p_text jsonb) to myzel_engine;
 grant execute on function project_of(p_repo_url text) to myzel_engine;
 grant execute on function project_of(p_repo_url text) to myzel_operator;
 grant execute on function project_of(p_repo_url text) to myzel_reader;

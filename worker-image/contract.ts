@@ -114,6 +114,8 @@ export interface BriefProfile {
   environment: Record<string, string>;
   /** Further MCP servers, in the form of the CLI's `mcpServers`. */
   mcp_servers: Record<string, unknown>;
+  /** Texts of `SKILL.md`, by name. */
+  skills: Record<string, string>;
 }
 
 /** The epic that a task belongs to. */
@@ -302,6 +304,7 @@ export interface Report extends Outcome {
  * | `MYZEL_SPOOL_DIR` | publish | where a report is left that the database could not take |
  * | `CLAUDE_CODE_OAUTH_TOKEN` | agent; publish for masking | the Claude token |
  * | `MYZEL_CLAUDE_DIR` | agent; publish for masking | a mounted `~/.claude` with a login, instead of the token |
+ * | `MYZEL_SECRET_<NAME>` | agent; publish for masking | a secret of the profile, which the agent gets as `<NAME>` |
  * | `MYZEL_CLAUDE_PATH` | agent | the CLI; default `claude` on the PATH |
  * | `MYZEL_MODEL_BASE_URL` | agent | another model endpoint; the only one accepted where it is set |
  * | `MYZEL_GIT_INSTEAD_OF` | checkout, publish | `<from>=<to>`, split at the last `=`: remotes that begin with `from` are reached at `to`; may be unset |
@@ -310,3 +313,6 @@ export interface Report extends Outcome {
  * | `PATH`, `LANG`, `TZ`, `HOME`, `TMPDIR` | all | as their names say |
  */
 export type PhaseEnvironment = Record<string, string>;
+
+/** Begins the variables of the profile's secrets, so that none has an effect on the phase itself. */
+export const SECRET_PREFIX = "MYZEL_SECRET_";

@@ -1,5 +1,6 @@
 /** The secrets of a run, each with a name for people: what is masked everywhere and never pushed. */
 import { claudeSecrets } from "./claude-secrets.ts";
+import { profileSecrets, secretTexts } from "./profile-secrets.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -16,6 +17,9 @@ export function namedSecrets(environment: Environment): NamedSecret[] {
     ["the run's token", environment["MYZEL_RUN_TOKEN"]],
     ["the database password", databasePassword(environment["MYZEL_DATABASE_URL"])],
     ...claudeSecrets(environment).map((value): [string, string] => ["the Claude login", value]),
+    ...Object.entries(profileSecrets(environment)).flatMap(([name, value]) =>
+      secretTexts(value).map((text): [string, string] => [`the secret ${name}`, text]),
+    ),
   ];
   return values.flatMap(([name, value]) => (value ? [{ name, value }] : []));
 }

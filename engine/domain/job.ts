@@ -17,6 +17,18 @@ export type InfrastructureCode = Extract<
   "launch_failed" | "image_pull_failed" | "pod_refused" | "evicted" | "node_lost" | "job_deleted"
 >;
 
+/** Where the value of a secret of a profile lies; never the value. Exactly one source. */
+export type SecretSource =
+  /** A variable of the engine's environment (process launcher). */
+  | { env_var: string }
+  /** A file on the engine's machine (process launcher). */
+  | { file_path: string }
+  /** A Secret and its key (Kubernetes). */
+  | { secret_name: string; secret_key: string };
+
+/** By the variable in which the agent gets it; what is in there the database has looked at. */
+export type ProfileSecrets = Readonly<Record<string, SecretSource>>;
+
 /** Why a job could not be started. `pod_refused`: trying again will not help. */
 export type LaunchFailureCode = Extract<FailureCode, "launch_failed" | "image_pull_failed" | "pod_refused">;
 

@@ -6,9 +6,9 @@
  * by another engine than the one that made the call before. `launch` never imports `store`.
  */
 import type { Phase } from "../../worker-image/contract.ts";
-import type { LaunchFailureCode, Observation } from "../domain/job.ts";
+import type { LaunchFailureCode, Observation, ProfileSecrets } from "../domain/job.ts";
 
-export type { JobEnd, Observation, PhaseEnd } from "../domain/job.ts";
+export type { JobEnd, Observation, PhaseEnd, ProfileSecrets, SecretSource } from "../domain/job.ts";
 
 export type LauncherName = "process" | "kubernetes";
 
@@ -48,6 +48,8 @@ export interface LaunchSpec {
   /** The profile's name and what it adds to its pods (Kubernetes), as it is stored; unset or null: nothing. */
   profile?: string;
   podTemplate?: unknown;
+  /** What the agent is given besides the Claude login, and publish for masking: by reference. Unset: nothing. */
+  secrets?: ProfileSecrets;
 }
 
 /** Some lines of a job's log. */

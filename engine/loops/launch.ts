@@ -158,5 +158,6 @@ function specOf(leader: Leader, run: UnlaunchedRun): LaunchSpec {
     memory: run.memory,
     profile: run.profile,
     podTemplate: run.pod_template,
+    secrets: run.secrets ?? {},
   };
 }

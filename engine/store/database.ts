@@ -229,7 +229,9 @@ export interface Profiles {
   push_failing_work: Generated<boolean>;
   role: string;
   run_commit_hooks: Generated<boolean>;
+  secrets: Generated<Json>;
   silence_limit: Generated<string>;
+  skills: Generated<Json>;
   system_prompt: string | null;
   time_limit: Generated<string>;
   trust_repository: Generated<boolean>;
@@ -445,6 +447,7 @@ export interface UnlaunchedRuns {
   run_id: string | null;
   secret_key: string | null;
   secret_name: string | null;
+  secrets: Json | null;
   task_id: string | null;
   time_limit_seconds: number | null;
   waiting_for: string | null;

@@ -4,6 +4,7 @@ import type { SelectQueryBuilder } from "kysely";
 import type { Report } from "../../worker-image/contract.ts";
 import type { Settlement } from "../domain/outcome.ts";
 import type { LiveRun } from "../domain/reconcile.ts";
+import type { ProfileSecrets } from "../domain/job.ts";
 import { asking } from "./connection.ts";
 import type { Database } from "./connection.ts";
 import { isOfPublish } from "./transcripts.ts";
@@ -33,6 +34,8 @@ export interface UnlaunchedRun {
   pod_template: unknown;
   /** What is noted of its wait for a place. */
   waiting_for: string | null;
+  /** Of the profile, by variable; null: the profile is gone. */
+  secrets: ProfileSecrets | null;
 }
 
 /** The oldest runs of this host that wait for their job; runs to be stopped are not among them. */

@@ -51,7 +51,7 @@ create or replace view unlaunched_runs as
     r.started_at as claimed_at,
     ceil(extract(epoch from coalesce(p.time_limit, interval '2 hours')))::integer as time_limit_seconds,
     p.image, p.cpu, p.memory, r.credential, c.env_var, c.file_path, c.secret_name, c.secret_key, p.role,
-    r.profile, p.pod_template, r.waiting_for
+    r.profile, p.pod_template, r.waiting_for, p.secrets
   from runs r
   -- a profile or credential that was deleted meanwhile: checkout is turned away, and the next attempt resolves anew
   left join profiles p on p.name = r.profile

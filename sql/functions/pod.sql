@@ -79,7 +79,8 @@ begin
       'may_create_tasks', p.may_create_tasks,
       'trust_repository', p.trust_repository,
       'environment', p.environment,
-      'mcp_servers', p.mcp_servers),
+      'mcp_servers', p.mcp_servers,
+      'skills', p.skills),
     'epic', case when e.id is not null then jsonb_build_object(
       'id', e.id, 'title', e.title, 'plan_branch', plan.branch, 'approver', coalesce(known.approver, 'blue')) end,
     'merge', case when o.kind = 'merge' then jsonb_build_object(

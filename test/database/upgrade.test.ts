@@ -6,6 +6,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { gunzipSync } from "node:zlib";
 import pg from "pg";
 import { makeTickets } from "../../engine/domain/run-token.ts";
 import { openDatabase } from "../../engine/store/connection.ts";
@@ -24,13 +25,13 @@ async function restore(url: string, dump: string): Promise<void> {
   const client = new pg.Client({ connectionString: url }); // of its own: the dump changes settings of its session
   await client.connect();
   await client.query("drop schema if exists public cascade; create schema public");
-  await client.query(readFileSync(join(DUMPS, dump), "utf8"));
+  await client.query(gunzipSync(readFileSync(join(DUMPS, dump))).toString("utf8"));
   await client.end();
 }
 
 describe("upgrading", () => {
   for (const dump of readdirSync(DUMPS)) {
-    it(`a database that stood at migration ${dump.replace(".sql", "")}`, async () => {
+    it(`a database that stood at migration ${dump.replace(".sql.gz", "")}`, async () => {
       const [old, fresh] = await Promise.all([emptyDatabase(), testDatabase()]);
       try {
         await restore(old.adminUrl, dump);

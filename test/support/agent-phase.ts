@@ -136,6 +136,7 @@ export function briefWith(profile: Partial<BriefProfile> = {}, brief: Partial<Br
       trust_repository: false,
       environment: { CLAUDE_CODE_MAX_RETRIES: "0" },
       mcp_servers: {},
+      skills: {},
       ...profile,
     },
   };

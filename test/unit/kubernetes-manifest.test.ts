@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { V1Container } from "@kubernetes/client-node";
+import { LaunchError, type SecretSource } from "../../engine/launch/launcher.ts";
+import { podSecretName } from "../../engine/launch/kubernetes/launcher-settings.ts";
 import { jobManifest } from "../../engine/launch/kubernetes/manifest.ts";
 import { parsePodTemplate } from "../../engine/launch/kubernetes/pod-template.ts";
 import type { RunPlan } from "../../engine/launch/kubernetes/phase-containers.ts";
+import { planRun } from "../../engine/launch/kubernetes/run-plan.ts";
 import { SETTINGS, SPEC, TOKEN } from "./kubernetes-support.ts";
 
 const PLAN: RunPlan = {
@@ -105,6 +108,41 @@ describe("the Job of a run", () => {
     }
     assert.ok(!variablesOf("checkout").includes("CLAUDE_CODE_OAUTH_TOKEN"));
     assert.ok(variablesOf("publish").includes("CLAUDE_CODE_OAUTH_TOKEN"));
+  });
+
+  it("gives the profile's secrets to agent and publish, by reference", () => {
+    const secrets = { NPM_TOKEN: { secret_name: "npm", secret_key: "token" } };
+    const plan = planRun({ ...SPEC, profile: "red", secrets }, SETTINGS, { template: {}, gitSecrets: [] });
+    for (const phase of ["agent", "publish"]) {
+      const found = phasesOf(plan)[phase]?.env?.filter(({ name }) => name.includes("NPM"));
+      assert.deepEqual(found, [
+        { name: "MYZEL_SECRET_NPM_TOKEN", valueFrom: { secretKeyRef: { name: "npm", key: "token" } } },
+      ]);
+    }
+    assert.ok(!variablesOf("checkout", plan).some((name) => name.includes("NPM")));
+  });
+
+  it("refuses secrets that no pod can have, or no agent may", () => {
+    const refused = (source: SecretSource, sentence: RegExp) =>
+      assert.throws(
+        () =>
+          planRun({ ...SPEC, profile: "red", secrets: { NPM_TOKEN: source } }, SETTINGS, {
+            template: {},
+            gitSecrets: [],
+          }),
+        (error) => {
+          assert.ok(error instanceof LaunchError);
+          assert.equal(error.code, "pod_refused");
+          assert.match(error.message, sentence);
+          return true;
+        },
+      );
+    refused(
+      { env_var: "NPM" },
+      /^The secret NPM_TOKEN of the profile "red" lies in a variable .* secret_key in profiles/,
+    );
+    refused({ file_path: "/npm" }, /^The secret NPM_TOKEN of the profile "red" lies in a file/);
+    refused({ secret_name: podSecretName(SETTINGS.instance), secret_key: "database-url" }, /no agent may have it/);
   });
 
   it("keeps publish's own directory and HOME out of the agent's reach", () => {

@@ -41,6 +41,7 @@ for (const name of REFUSED) {
     for (const found of [
       findBilling({ [name]: value }, profile, NOWHERE),
       findBilling({}, { ...profile, environment: { [name]: value } }, NOWHERE),
+      findBilling({ [`MYZEL_SECRET_${name}`]: value }, profile, NOWHERE),
       findBilling({}, { ...profile, mcp_servers: { board: { command: "x", env: { [name]: value } } } }, NOWHERE),
     ]) {
       assert.match(found ?? "", new RegExp(`\\b${name}\\b`));
@@ -67,6 +68,8 @@ test("harmless variables pass, and a base URL only where it is the expected one"
 test("a profile may not bring a Claude login of its own", () => {
   const environment = { CLAUDE_CODE_OAUTH_TOKEN: "from-the-database" };
   assert.match(findBilling({}, { ...profile, environment }, NOWHERE) ?? "", /CLAUDE_CODE_OAUTH_TOKEN/);
+  const secret = { MYZEL_SECRET_CLAUDE_CODE_OAUTH_TOKEN: "by-reference" };
+  assert.match(findBilling(secret, profile, NOWHERE) ?? "", /secrets of profile "p" set CLAUDE_CODE_OAUTH_TOKEN/);
 });
 
 test("managed settings that bill the API are refused, harmless ones pass, unreadable ones are refused", () => {

@@ -8,6 +8,7 @@ import { type PodRun, podRun } from "../support/pod-run.ts";
 
 const CLAUDE_TOKEN = "sk-ant-oat01-a/b+c_d-0123456789";
 const GIT_PASSWORD = "ghp_0123456789/abcdef+xyz";
+const NPM_TOKEN = "npm_0123456789/abcdef+xyz";
 
 let remote: BareRemote;
 let pod: PodRun;
@@ -18,6 +19,7 @@ beforeEach(async () => {
   pod.outcome();
   pod.environment["CLAUDE_CODE_OAUTH_TOKEN"] = CLAUDE_TOKEN;
   pod.environment["MYZEL_GIT_PASSWORD"] = GIT_PASSWORD;
+  pod.environment["MYZEL_SECRET_NPM_TOKEN"] = NPM_TOKEN;
 });
 afterEach(async () => {
   await pod.close();
@@ -36,7 +38,9 @@ async function report(): Promise<Report> {
   assert.equal(end.exitCode, 0, end.stderr);
   const stored = await pod.stored();
   assert.ok(stored.report);
-  for (const secret of [CLAUDE_TOKEN, GIT_PASSWORD, pod.token]) assert.ok(!JSON.stringify(stored).includes(secret));
+  for (const secret of [CLAUDE_TOKEN, GIT_PASSWORD, NPM_TOKEN, pod.token]) {
+    assert.ok(!JSON.stringify(stored).includes(secret));
+  }
   return stored.report;
 }
 
@@ -57,12 +61,15 @@ test("each of the run's secrets is found in a committed file", async () => {
   const refreshToken = "sk-ant-ort01-refresh-0123456789";
   writeFileSync(join(login, ".credentials.json"), JSON.stringify({ claudeAiOauth: { refreshToken } }));
   pod.environment["MYZEL_CLAUDE_DIR"] = login;
+  pod.environment["MYZEL_SECRET_KEY"] = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQEF\n-----END KEY-----";
   const secrets: [string, string][] = [
     [GIT_PASSWORD, "the git password"],
     [pod.token, "the run's token"],
     [password, "the database password"],
     [CLAUDE_TOKEN, "the Claude login"],
     [refreshToken, "the Claude login"],
+    [NPM_TOKEN, "the secret NPM_TOKEN"],
+    ["MIIEvQIBADANBgkqhkiG9w0BAQEF", "the secret KEY"],
   ];
   for (const [secret, name] of secrets) {
     commit({ "notes.txt": `before ${secret} after\n` });
@@ -124,17 +131,20 @@ test("secrets are masked in the outcome, the outbox, the file names and the tran
     success: false,
     code: "agent_error",
     error: `It said ${CLAUDE_TOKEN}`,
-    logs: GIT_PASSWORD,
+    logs: `${GIT_PASSWORD} ${NPM_TOKEN}`,
     summary: pod.token,
   });
   writeFileSync(join(pod.workspace, "outbox", "0001.json"), JSON.stringify({ prompt: `Use ${CLAUDE_TOKEN}` }));
-  writeFileSync(join(pod.workspace, "stream.jsonl"), `${JSON.stringify({ text: pod.token, other: GIT_PASSWORD })}\n`);
+  writeFileSync(
+    join(pod.workspace, "stream.jsonl"),
+    `${JSON.stringify({ text: pod.token, other: GIT_PASSWORD, npm: NPM_TOKEN })}\n`,
+  );
   const { error, logs, summary, tasks } = await report();
   assert.deepEqual(
     [error, logs, summary, tasks[0]?.prompt],
-    ["It said [masked]", "[masked]", "[masked]", "Use [masked]"],
+    ["It said [masked]", "[masked] [masked]", "[masked]", "Use [masked]"],
   );
-  assert.equal((await pod.stored()).transcript, '{"text":"[masked]","other":"[masked]"}\n');
+  assert.equal((await pod.stored()).transcript, '{"text":"[masked]","other":"[masked]","npm":"[masked]"}\n');
 });
 
 test("a remote's hook sees none of the run's secrets", async () => {
@@ -143,5 +153,5 @@ test("a remote's hook sees none of the run's secrets", async () => {
   writeFileSync(join(remote.path, "hooks", "pre-receive"), `#!/bin/sh\nenv > ${seen}\n`, { mode: 0o755 });
   commit({ "work.txt": "" });
   assert.equal((await report()).success, true);
-  assert.doesNotMatch(readFileSync(seen, "utf8"), /MYZEL|CLAUDE|ghp_|postgres/);
+  assert.doesNotMatch(readFileSync(seen, "utf8"), /MYZEL|CLAUDE|ghp_|npm_|postgres/);
 });

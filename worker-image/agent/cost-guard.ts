@@ -10,6 +10,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { BriefProfile } from "../contract.ts";
+import { profileSecrets } from "../profile-secrets.ts";
 
 type Variables = Readonly<Record<string, string | undefined>>;
 
@@ -50,6 +51,9 @@ export function findBilling(
   if (inEnvironment !== null) return refusal(`the variable ${inEnvironment} is set`);
   const inProfile = billingVariable(profile.environment, allowedBaseUrl) ?? loginVariable(profile.environment);
   if (inProfile !== null) return refusal(`the environment of profile "${profile.name}" sets ${inProfile}`);
+  const secrets = profileSecrets(environment);
+  const inSecrets = billingVariable(secrets, allowedBaseUrl) ?? loginVariable(secrets);
+  if (inSecrets !== null) return refusal(`the secrets of profile "${profile.name}" set ${inSecrets}`);
   for (const [server, config] of Object.entries(profile.mcp_servers)) {
     const variable = billingVariable(variablesOf(config), allowedBaseUrl);
     if (variable !== null) return refusal(`MCP server "${server}" of profile "${profile.name}" sets ${variable}`);

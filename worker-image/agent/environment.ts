@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { type Brief, WORKSPACE } from "../contract.ts";
+import { profileSecrets } from "../profile-secrets.ts";
 import type { Login } from "./login.ts";
 
 type Variables = Record<string, string>;
@@ -25,10 +26,10 @@ const CLAUDE_SWITCHES: Variables = {
   CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1",
 };
 
-/** For the CLI, and so for every command of the agent: the Claude login and no other credential. */
+/** For the CLI, and so for every command of the agent: the Claude login and the profile's secrets, no other credential. */
 export function agentEnvironment(phase: PhaseVariables, brief: Brief, workspace: string, login: Login): Variables {
   return {
-    ...workEnvironment(phase, brief, workspace),
+    ...environmentWith({ ...brief.profile.environment, ...profileSecrets(phase) }, { phase, brief, workspace }),
     ...CLAUDE_SWITCHES,
     CLAUDE_CODE_TMPDIR: join(workspace, WORKSPACE.tmp),
     ...(login.kind === "token" ? { CLAUDE_CODE_OAUTH_TOKEN: login.token } : {}),
@@ -36,9 +37,16 @@ export function agentEnvironment(phase: PhaseVariables, brief: Brief, workspace:
   };
 }
 
-/** For the check command: the same without any credential. */
+/** For the commands of setup and checks: the same without any credential, the profile's secrets included. */
 export function workEnvironment(phase: PhaseVariables, brief: Brief, workspace: string): Variables {
-  const fromProfile = Object.entries(brief.profile.environment).filter(([name]) => !RESERVED.test(name));
+  return environmentWith(brief.profile.environment, { phase, brief, workspace });
+}
+
+function environmentWith(
+  given: Variables,
+  { phase, brief, workspace }: { phase: PhaseVariables; brief: Brief; workspace: string },
+): Variables {
+  const fromProfile = Object.entries(given).filter(([name]) => !RESERVED.test(name));
   return {
     PATH: phase["PATH"] || "/usr/local/bin:/usr/bin:/bin",
     LANG: phase["LANG"] || "C.UTF-8",

@@ -11,6 +11,7 @@ import { offerOf, offersAnything } from "../mcp/offer.ts";
 import { asData } from "./data-marks.ts";
 import { instructionArguments } from "./repository-instructions.ts";
 import { settingsArguments } from "./repository-settings.ts";
+import { skillArguments } from "./skills.ts";
 import { systemPromptOf } from "./system-prompt.ts";
 
 /** Name of our MCP server: one of its tools is `mcp__myzel__create_task`. */
@@ -38,6 +39,7 @@ export function prepareInvocation(brief: Brief, workspace: string, options: Invo
     ...settingsArguments(brief, options.modelBaseUrl),
     ...["--mcp-config", mcpConfig],
     ...instructionArguments(brief, workspace),
+    ...skillArguments(brief, workspace),
     ...["--append-system-prompt-file", systemPrompt],
     ...flag("--model", brief.profile.model),
     ...flag("--effort", brief.profile.effort),

@@ -1,10 +1,11 @@
 /**
- * Masks the run's Claude login, also after Claude Code has renewed it in the run's HOME.
+ * Masks the run's Claude login, also after Claude Code has renewed it in the run's HOME, and the profile's secrets.
  */
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { LOGIN_FILE, claudeSecrets, loginSecrets } from "../claude-secrets.ts";
 import { createMasker } from "../masking.ts";
+import { profileSecrets, secretTexts } from "../profile-secrets.ts";
 
 export interface Secrets {
   /** The text without any secret of the run. */
@@ -13,10 +14,13 @@ export interface Secrets {
   refresh(): void;
 }
 
-/** The secrets of the login that the environment names, and of the one below `home`. */
+/** The secrets that the environment holds or names, and those of the login below `home`. */
 export function openSecrets(environment: Readonly<Record<string, string | undefined>>, home: string): Secrets {
   const directory = join(home, ".claude");
-  const values = new Set(claudeSecrets(environment));
+  const values = new Set([
+    ...claudeSecrets(environment),
+    ...Object.values(profileSecrets(environment)).flatMap(secretTexts),
+  ]);
   let masker = createMasker([...values]);
   let seen = 0;
   return {

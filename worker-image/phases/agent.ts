@@ -1,7 +1,7 @@
 /**
  * The phase `agent`: runs Claude Code on the brief and writes down how it went.
  *
- * Holds the Claude credential and no other. Once its guard has passed it exits 0 whenever it could
+ * Holds the Claude credential and the profile's secrets, no other. Once its guard has passed it exits 0 whenever it could
  * write an outcome, failures included, so that `publish` always runs. Nothing of a credential reaches
  * the log, the transcript or the outcome.
  */

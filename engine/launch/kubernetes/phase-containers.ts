@@ -1,11 +1,11 @@
 /**
  * The three containers of a run and what each gets to know. Pure.
  *
- * Who holds what is the contract's table: the agent gets the Claude login and nothing else; what is secret
+ * Who holds what is the contract's table: the agent gets the Claude login and the profile's secrets; what is secret
  * comes by reference to a Secret and never lies in the Job.
  */
 import type { V1Container, V1EnvVar, V1ResourceRequirements, V1VolumeMount } from "@kubernetes/client-node";
-import { PHASES, type Phase } from "../../../worker-image/contract.ts";
+import { PHASES, SECRET_PREFIX, type Phase } from "../../../worker-image/contract.ts";
 import { LOGIN_FILE } from "../../../worker-image/claude-secrets.ts";
 import type { LaunchSpec } from "../launcher.ts";
 import type { GitSecret } from "./git-secrets.ts";
@@ -60,12 +60,13 @@ function environmentOf(phase: Phase, plan: RunPlan): V1EnvVar[] {
     case "checkout":
       return [...common, ...trusted];
     case "agent":
-      return [...common, ...claudeVariables(plan), ...modelVariables(plan)];
+      return [...common, ...claudeVariables(plan), ...profileVariables(plan), ...modelVariables(plan)];
     case "publish":
       return [
         ...common,
         ...trusted,
         ...claudeVariables(plan),
+        ...profileVariables(plan),
         ...plain({ MYZEL_PRIVATE_DIR: PATHS.private, MYZEL_SPOOL_DIR: `${PATHS.private}/spool` }),
       ];
   }
@@ -127,6 +128,13 @@ const SSH = [
 function claudeVariables({ claudeSecret }: RunPlan): V1EnvVar[] {
   if (isLoginDirectory(claudeSecret)) return plain({ MYZEL_CLAUDE_DIR: PATHS.claude });
   return [secretVariable("CLAUDE_CODE_OAUTH_TOKEN", claudeSecret.name, claudeSecret.key)];
+}
+
+/** Under a prefix, for a name that means something to git or Node must have no effect on the phase itself. */
+function profileVariables({ spec }: RunPlan): V1EnvVar[] {
+  return Object.entries(spec.secrets ?? {}).flatMap(([name, source]) =>
+    "secret_name" in source ? [secretVariable(`${SECRET_PREFIX}${name}`, source.secret_name, source.secret_key)] : [],
+  );
 }
 
 function modelVariables({ settings }: RunPlan): V1EnvVar[] {

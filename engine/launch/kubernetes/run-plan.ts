@@ -2,7 +2,7 @@
 import { LaunchError, type LaunchSpec } from "../launcher.ts";
 import { claudeSecretOf } from "./credential.ts";
 import { gitSecretOf, readGitSecrets, type GitSecretRule } from "./git-secrets.ts";
-import type { KubernetesLauncherSettings } from "./launcher-settings.ts";
+import { podSecretName, type KubernetesLauncherSettings } from "./launcher-settings.ts";
 import type { RunPlan } from "./phase-containers.ts";
 import { layOver, parsePodTemplate, readPodTemplate, type PodTemplate } from "./pod-template.ts";
 
@@ -24,10 +24,11 @@ export function readOperatorFiles(paths: {
   };
 }
 
-/** @throws LaunchError where the credential is of another launcher's kind, or the profile's pod template cannot be used */
+/** @throws LaunchError where the credential is of another launcher's kind, or the profile's secrets or pod template cannot be used */
 export function planRun(spec: LaunchSpec, settings: KubernetesLauncherSettings, files: OperatorFiles): RunPlan {
   const claudeSecret = claudeSecretOf(spec.credential, settings.claudeSecret);
   if ("problem" in claudeSecret) throw new LaunchError("launch_failed", claudeSecret.problem);
+  demandSecrets(spec, podSecretName(settings.instance));
   return {
     spec,
     settings,
@@ -35,6 +36,24 @@ export function planRun(spec: LaunchSpec, settings: KubernetesLauncherSettings, 
     gitSecret: gitSecretOf(spec.repoUrl, files.gitSecrets),
     claudeSecret,
   };
+}
+
+/** No repetition mends these either. Whether a Secret is there its pod shows. */
+function demandSecrets({ profile, secrets }: LaunchSpec, ofPods: string): void {
+  for (const [name, source] of Object.entries(secrets ?? {})) {
+    const whose = `The secret ${name} of the profile "${profile ?? ""}"`;
+    if (!("secret_name" in source)) {
+      const where = "env_var" in source ? "a variable" : "a file";
+      const what = `${whose} lies in ${where} of the engine, and runs are pods here: set its secret_name and secret_key in profiles.secrets.`;
+      throw new LaunchError("pod_refused", what);
+    }
+    if (source.secret_name === ofPods) {
+      throw new LaunchError(
+        "pod_refused",
+        `${whose} names ${ofPods}, which is for checkout and publish: no agent may have it.`,
+      );
+    }
+  }
 }
 
 /** The profile's over the operator's. No repetition mends one that cannot be used. */

@@ -4,7 +4,7 @@
  * Who holds what is the contract's table: the agent never sees the run's token, the database or git.
  */
 import { join } from "node:path";
-import type { Phase, PhaseEnvironment } from "../../../worker-image/contract.ts";
+import { SECRET_PREFIX, type Phase, type PhaseEnvironment } from "../../../worker-image/contract.ts";
 import { RUN_MARK } from "./end-processes.ts";
 import { FILE_RELAY_URL } from "./git-remote.ts";
 import { RUN_FILES, type RunRecord } from "./run-directory.ts";
@@ -25,6 +25,8 @@ export interface PhaseFacts {
   /** The engine's proxies and certificates, which git needs to reach the remote. */
   network: Record<string, string>;
   claude: { token: string } | { directory: string } | null;
+  /** Values of the profile's secrets, by the agent's variable. */
+  profileSecrets: Record<string, string>;
 }
 
 /** @param mirrorIsReady the mirror exists, and this phase may read it */
@@ -39,7 +41,7 @@ export function phaseEnvironment(phase: Phase, facts: PhaseFacts, mirrorIsReady:
         ...cloneVariables(facts, mirrorIsReady),
       };
     case "agent":
-      return { ...common, ...claudeVariables(facts), ...modelVariables(facts.record) };
+      return { ...common, ...claudeVariables(facts), ...secretVariables(facts), ...modelVariables(facts.record) };
     case "publish":
       return {
         ...common,
@@ -47,6 +49,7 @@ export function phaseEnvironment(phase: Phase, facts: PhaseFacts, mirrorIsReady:
         ...gitVariables(facts),
         ...cloneVariables(facts, mirrorIsReady),
         ...claudeVariables(facts),
+        ...secretVariables(facts),
         MYZEL_PRIVATE_DIR: join(facts.directory, RUN_FILES.private),
         MYZEL_SPOOL_DIR: join(facts.directory, RUN_FILES.spool),
       };
@@ -114,6 +117,12 @@ function claudeVariables({ claude, directory }: PhaseFacts): PhaseEnvironment {
   return "token" in claude
     ? { CLAUDE_CODE_OAUTH_TOKEN: claude.token }
     : { MYZEL_CLAUDE_DIR: join(directory, RUN_FILES.claude) };
+}
+
+/** Under a prefix, for a name that means something to git or Node must have no effect on the phase itself. */
+function secretVariables({ profileSecrets }: PhaseFacts): PhaseEnvironment {
+  const secrets = Object.entries(profileSecrets);
+  return Object.fromEntries(secrets.map(([name, value]) => [`${SECRET_PREFIX}${name}`, value]));
 }
 
 function modelVariables(record: RunRecord): PhaseEnvironment {

@@ -76,6 +76,8 @@ export interface RunSecrets {
   /** May hold a login, so it is treated as a secret. */
   repoUrl: string | null;
   claude: { token: string } | { directory: string } | null;
+  /** Values of the profile's secrets, by the agent's variable. */
+  profile: Record<string, string>;
 }
 
 /** The host's boot, so that a run of before a restart is known to be gone. */

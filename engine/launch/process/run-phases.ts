@@ -9,6 +9,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writ
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { loginSecrets } from "../../../worker-image/claude-secrets.ts";
+import { secretTexts } from "../../../worker-image/profile-secrets.ts";
 import { PHASES, WORKSPACE, type Phase } from "../../../worker-image/contract.ts";
 import type { JobEnd, PhaseEnd } from "../launcher.ts";
 import { openControlSocket, takeRun, type ControlSocket, type SupervisorState } from "./control-socket.ts";
@@ -107,6 +108,7 @@ async function prepare(run: RunToSupervise, ending: RunEnding, control: ControlS
       relayedUrl: record.uid === null ? null : relayedUrl(secrets.repoUrl),
       network: networkVariables(process.env),
       claude,
+      profileSecrets: secrets.profile,
     },
     processes: { runId: record.runId, directory, uid: record.uid, sinceTicks: run.supervisor.startTicks },
   };
@@ -251,6 +253,7 @@ function secretValues(secrets: RunSecrets, gitLogin: PhaseFacts["gitLogin"]): st
     passwordIn(secrets.repoUrl ?? ""),
     ...Object.values(networkVariables(process.env)).map(passwordIn),
     gitLogin?.password ?? "",
+    ...Object.values(secrets.profile).flatMap(secretTexts),
     ...(claude === null ? [] : "token" in claude ? [claude.token] : loginSecrets(RUN_FILES.claude)),
   ];
 }

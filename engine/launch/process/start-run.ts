@@ -17,6 +17,7 @@ import { resolveCredential } from "./claude-credential.ts";
 import { parseRemote } from "./git-remote.ts";
 import { prepareDataDir, runDirectory, runsHaveUsers, type ProcessLauncherSettings } from "./launcher-settings.ts";
 import { mirrorName, mirrorPath } from "./mirror.ts";
+import { resolveProfileSecrets } from "./profile-secrets.ts";
 import { bootId, readJson, readUntrusted, RUN_FILES, writeJson } from "./run-directory.ts";
 import type { RunRecord, RunSecrets, SupervisorRecord } from "./run-directory.ts";
 import { noSuchUser, releaseUid, reserveUid, uidRange, type UidRange } from "./run-uids.ts";
@@ -48,6 +49,7 @@ export async function startRun(
   const credential = resolveCredential(spec.credential, settings);
   if ("problem" in credential) throw new LaunchError("launch_failed", credential.problem);
   prepareDataDir(settings.dataDir);
+  const profile = resolveProfileSecrets(spec, settings);
   const directory = runDirectory(settings.dataDir, spec.jobName);
 
   const record = readJson<RunRecord>(join(directory, RUN_FILES.record)) ?? makeRunDirectory(directory, spec, settings);
@@ -60,6 +62,7 @@ export async function startRun(
       databaseUrl: settings.podDatabaseUrl,
       repoUrl: spec.repoUrl,
       claude: credential.claude,
+      profile,
     });
   }
   return { podName: readJson<SupervisorRecord>(join(directory, RUN_FILES.supervisor))?.podName ?? null };
