@@ -679,7 +679,7 @@ create view unlaunched_runs as
 -- prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 53731cf8d14c
 -- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
 -- ready_heads(p_places integer, OUT heads uuid[], OUT to_judge text[]) returns record, plpgsql stable, 0563aafbef6b
--- refresh_lanes(p_addressees text[]) returns void, plpgsql, bb520c01a700
+-- refresh_lanes(p_addressees text[]) returns void, plpgsql, ed8ac5c6a8f8
 -- refuse_child(p_parent tasks, p_epic uuid, p_child jsonb, p_problem text) returns void, plpgsql, cb42caf4b5c9
 -- refuse_running() returns void, plpgsql, 892386767aa5
 -- refuse_truncate() returns trigger, plpgsql, 350358b42276

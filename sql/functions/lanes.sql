@@ -22,8 +22,11 @@ create or replace function refresh_lanes(p_addressees text[]) returns void
   language plpgsql as $$
 declare
   v_before lanes[] := array(
-    select l from lanes l
-    where l.addressee = any (p_addressees) and l.ready and num_nonnulls(l.project, l.epic, l.paths) > 0);
+    select own.lane
+    from unnest(p_addressees) a (addressee)
+    -- each by its key: a condition on ready in here would let an old plan walk all that are ready
+    cross join lateral (select l from lanes l where l.addressee = a.addressee limit 1) own (lane)
+    where (own.lane).ready and num_nonnulls((own.lane).project, (own.lane).epic, (own.lane).paths) > 0);
 begin
   with touched as materialized (
     select t.addressee, head.id, head.created_at, head.repo_url
