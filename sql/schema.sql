@@ -527,6 +527,37 @@ create view queue as
   WHERE status = 'pending'::text
   ORDER BY created_at, id;
 
+create view run_launches as
+ SELECT r.id AS run_id,
+    r.task_id,
+    r.attempt,
+    r.retries,
+    r.addressee,
+    r.job_name,
+    r.repo_url,
+    r.host,
+    r.started_at AS claimed_at,
+    ceil(EXTRACT(epoch FROM COALESCE(p.time_limit, '02:00:00'::interval)))::integer AS time_limit_seconds,
+    p.image,
+    p.cpu,
+    p.memory,
+    r.credential,
+    c.env_var,
+    c.file_path,
+    c.secret_name,
+    c.secret_key,
+    p.role,
+    r.profile,
+    p.pod_template,
+    r.waiting_for,
+    p.secrets,
+    r.finished_at,
+    r.launched_at,
+    r.stop_requested_at
+   FROM runs r
+     LEFT JOIN profiles p ON p.name = r.profile
+     LEFT JOIN credentials c ON c.name = r.credential;
+
 create view running as
  SELECT t.id,
     r.addressee,
@@ -563,33 +594,31 @@ create view spend as
   ORDER BY (date_trunc('day'::text, finished_at)) DESC, credential, model;
 
 create view unlaunched_runs as
- SELECT r.id AS run_id,
-    r.task_id,
-    r.attempt,
-    r.retries,
-    r.addressee,
-    r.job_name,
-    r.repo_url,
-    r.host,
-    r.started_at AS claimed_at,
-    ceil(EXTRACT(epoch FROM COALESCE(p.time_limit, '02:00:00'::interval)))::integer AS time_limit_seconds,
-    p.image,
-    p.cpu,
-    p.memory,
-    r.credential,
-    c.env_var,
-    c.file_path,
-    c.secret_name,
-    c.secret_key,
-    p.role,
-    r.profile,
-    p.pod_template,
-    r.waiting_for,
-    p.secrets
-   FROM runs r
-     LEFT JOIN profiles p ON p.name = r.profile
-     LEFT JOIN credentials c ON c.name = r.credential
-  WHERE r.finished_at IS NULL AND r.launched_at IS NULL AND r.stop_requested_at IS NULL;
+ SELECT run_id,
+    task_id,
+    attempt,
+    retries,
+    addressee,
+    job_name,
+    repo_url,
+    host,
+    claimed_at,
+    time_limit_seconds,
+    image,
+    cpu,
+    memory,
+    credential,
+    env_var,
+    file_path,
+    secret_name,
+    secret_key,
+    role,
+    profile,
+    pod_template,
+    waiting_for,
+    secrets
+   FROM run_launches
+  WHERE finished_at IS NULL AND launched_at IS NULL AND stop_requested_at IS NULL;
 
 -- Functions (text in sql/functions/)
 
@@ -604,7 +633,7 @@ create view unlaunched_runs as
 -- begin_epic(p_task tasks, p_title text, p_limits jsonb) returns void, plpgsql, 26c3f895aa6b
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
 -- brief_continues(p_run runs) returns jsonb, plpgsql stable, 8212fa081b43
--- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 998c9019eb06
+-- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 42ac811168b2
 -- continued_run(p_task_id uuid, p_attempt integer) returns uuid, plpgsql stable set enable_seqscan=off jit=off, 1c3265e1efa0
 -- create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) returns void, plpgsql, 493e2a42b148
 -- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, b07da94800cb
@@ -658,7 +687,7 @@ create view unlaunched_runs as
 -- log_inserted_tasks() returns trigger, plpgsql security definer, 9192c8b9062c
 -- log_updated_addressees() returns trigger, plpgsql security definer set search_path=public, pg_temp, 002ac2ab4726
 -- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off jit=off, 8ab3681a2e92
--- mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d36f635305b2
+-- mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 4990771f0b23
 -- merge_policy(p_project projects, p_repo_url text) returns text, sql immutable, 27d680b3098b
 -- move_first(id uuid) returns tasks, plpgsql security definer set search_path=public, pg_temp, bef4f3a13ca3
 -- myzel_now() returns timestamp with time zone, sql, f036bb632624
@@ -695,7 +724,7 @@ create view unlaunched_runs as
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- say_time(p_at timestamp with time zone) returns text, sql stable, d7743ea68a24
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, c1a3ae82ddc2
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 76e739fcdb1b
 -- several_repositories_wait() returns boolean, plpgsql stable, 669fbdb9117a
 -- shared_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 1d748ee121cf
 -- shut_gate(p_project text, p_epic uuid, p_paths text[], p_repo_url text, p_also text[], OUT gate text, OUT reason text, OUT opens_at timestamp with time zone) returns record, plpgsql stable, c9caa9e6bf6a
@@ -988,6 +1017,9 @@ grant select on table projects to myzel_reader;
 grant delete, insert, select, update on table queue to myzel_engine;
 grant select on table queue to myzel_operator;
 grant select on table queue to myzel_reader;
+grant delete, insert, select, update on table run_launches to myzel_engine;
+grant select on table run_launches to myzel_operator;
+grant select on table run_launches to myzel_reader;
 grant delete, insert, select, update on table run_transcripts to myzel_engine;
 grant select on table run_transcripts to myzel_operator;
 grant select on table run_transcripts to myzel_reader;

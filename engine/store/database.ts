@@ -285,6 +285,35 @@ export interface Queue {
   repo_url: string | null;
 }
 
+export interface RunLaunches {
+  addressee: string | null;
+  attempt: number | null;
+  claimed_at: Timestamp | null;
+  cpu: string | null;
+  credential: string | null;
+  env_var: string | null;
+  file_path: string | null;
+  finished_at: Timestamp | null;
+  host: string | null;
+  image: string | null;
+  job_name: string | null;
+  launched_at: Timestamp | null;
+  memory: string | null;
+  pod_template: Json | null;
+  profile: string | null;
+  repo_url: string | null;
+  retries: number | null;
+  role: string | null;
+  run_id: string | null;
+  secret_key: string | null;
+  secret_name: string | null;
+  secrets: Json | null;
+  stop_requested_at: Timestamp | null;
+  task_id: string | null;
+  time_limit_seconds: number | null;
+  waiting_for: string | null;
+}
+
 export interface Running {
   addressee: string | null;
   attempt: number | null;
@@ -477,6 +506,7 @@ export interface DB {
   project_days: ProjectDays;
   projects: Projects;
   queue: Queue;
+  run_launches: RunLaunches;
   run_transcripts: RunTranscripts;
   run_work: RunWork;
   running: Running;

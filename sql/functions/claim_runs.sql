@@ -5,7 +5,7 @@
 -- places go round over the repositories, the one with the fewest live runs first; never more live runs than a project, an
 -- epic or a credential allows, nor two of one repository that will change the same path. Its cost does not grow with the
 -- backlog: it looks at lanes that changed and at lanes that are ready.
--- Returns the claimed runs with what their launch needs (to_launch: rows of the view unlaunched_runs), how many changes
+-- Returns the claimed runs with what their launch needs (to_launch: rows of the view run_launches), how many changes
 -- of lanes it worked off or made (drained; more may be left), and in how many milliseconds a gate opens by the clock alone
 -- (a pause after a failure, a usage limit, the end of a day; null if none).
 -- Ids and token hashes of the new runs are given, because the token is made outside of the database.
@@ -153,7 +153,9 @@ begin
   if v_runs is not null then
     update tasks set status = 'running', started_at = myzel_now() where id = any (v_tasks);
     delete from lanes where addressee = any (v_addressees);
-    select jsonb_agg(to_jsonb(u) order by u.claimed_at) into to_launch from unlaunched_runs u where u.run_id = any (v_runs);
+    select jsonb_agg(to_jsonb(l) order by l.claimed_at) into to_launch
+    from unnest(v_runs) claimed (id)
+    cross join lateral (select l.* from run_launches l where l.run_id = claimed.id limit 1) l;
   end if;
   return next;
 end $$;

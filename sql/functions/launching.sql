@@ -10,6 +10,8 @@ create or replace function mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod
   set enable_mergejoin = off
   set jit = off
 as $$
+declare
+  v_rows tid[];
 begin
   perform hold_epoch(p_epoch);
   -- Nothing is lost with it: a job that is not marked is found and marked again.
@@ -18,11 +20,17 @@ begin
   where t.id = any (array(select r.task_id from runs r where r.id = any (p_run_ids)))
   order by t.id
   for update;
+  -- By their keys, not by walking all live runs; and each stays where it is once it is locked.
+  v_rows := array(
+    select r.row
+    from unnest(p_run_ids) run (id)
+    cross join lateral (select r.ctid as row, r.finished_at from runs r where r.id = run.id limit 1 for update) r
+    where r.finished_at is null);
   with launched as (
     update runs r set
       launched_at = coalesce(r.launched_at, myzel_now()),
       pod_name = coalesce(p_pod_names[array_position(p_run_ids, r.id)], r.pod_name)
-    where r.id = any (p_run_ids) and r.finished_at is null
+    where r.ctid = any (v_rows)
     returning r.task_id, r.pod_name, r.stop_requested_at
   ), told as materialized (
     select t.row, l.pod_name
@@ -44,16 +52,25 @@ begin
   update runs set waiting_for = left(p_waiting_for, 2000) where id = p_run_id and finished_at is null;
 end $$;
 
--- Live runs that wait for their job, with what the launch needs; runs to be stopped are not among them.
-create or replace view unlaunched_runs as
+-- Runs with what their launch needs. Without a condition of its own: whoever looks one up by its id gets it by that key,
+-- and no plan walks all live runs for it.
+create or replace view run_launches as
   select
     r.id as run_id, r.task_id, r.attempt, r.retries, r.addressee, r.job_name, r.repo_url, r.host,
     r.started_at as claimed_at,
     ceil(extract(epoch from coalesce(p.time_limit, interval '2 hours')))::integer as time_limit_seconds,
     p.image, p.cpu, p.memory, r.credential, c.env_var, c.file_path, c.secret_name, c.secret_key, p.role,
-    r.profile, p.pod_template, r.waiting_for, p.secrets
+    r.profile, p.pod_template, r.waiting_for, p.secrets,
+    r.finished_at, r.launched_at, r.stop_requested_at
   from runs r
   -- a profile or credential that was deleted meanwhile: checkout is turned away, and the next attempt resolves anew
   left join profiles p on p.name = r.profile
-  left join credentials c on c.name = r.credential
-  where r.finished_at is null and r.launched_at is null and r.stop_requested_at is null;
+  left join credentials c on c.name = r.credential;
+
+-- Live runs that wait for their job; runs to be stopped are not among them.
+create or replace view unlaunched_runs as
+  select
+    run_id, task_id, attempt, retries, addressee, job_name, repo_url, host, claimed_at, time_limit_seconds, image, cpu,
+    memory, credential, env_var, file_path, secret_name, secret_key, role, profile, pod_template, waiting_for, secrets
+  from run_launches
+  where finished_at is null and launched_at is null and stop_requested_at is null;

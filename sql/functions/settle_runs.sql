@@ -40,7 +40,11 @@ begin
   order by t.id
   for update;
   v_live := array(
-    select r.id from runs r where r.id = any (v_ids) and r.finished_at is null order by r.id for update);
+    select r.id
+    from (select id from unnest(v_ids) id order by id) run
+    -- by their keys: not by walking all live runs
+    cross join lateral (select r.id, r.finished_at from runs r where r.id = run.id limit 1 for update) r
+    where r.finished_at is null);
 
   -- 2. What few of them have: tasks to create, the end of an epic. Before the tasks end, so that what follows from that
   -- sees what is still to come.

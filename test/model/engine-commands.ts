@@ -61,6 +61,7 @@ function claimedRun(model: Model, row: { id: string; task_id: string; slot: numb
     repoUrl: task.repoUrl,
     project: projectOf(model, task)?.name ?? null,
     epic: task.epic,
+    profile: profileOf(model, task.addressee),
     credential: credentialOf(model, task.addressee),
     live: true,
     stopping: false,
@@ -103,7 +104,7 @@ export const settle = (args: { run: number; kind: SettleKind; pauseMs: number })
     }
     task.status = "completed";
     task.result = resultText({ success: code === null, code, attempt: run.attempt });
-    if (code === null && profileOf(model, task.addressee) === "green") await learnChild(model, real, task);
+    if (code === null && run.profile === "green") await learnChild(model, real, task);
   });
 
 /** A Green's success makes the one child that settle() asked for. */

@@ -27,6 +27,8 @@ export interface ModelRun {
   /** Of its repository when it was claimed. */
   project: string | null;
   epic: string | null;
+  /** It ran with: may it create tasks? */
+  profile: string;
   credential: string;
   live: boolean;
   stopping: boolean;
