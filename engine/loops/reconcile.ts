@@ -21,7 +21,8 @@ const FULL_LOOK_MS = 30_000;
 const RETRY_MS = 1_000;
 /**
  * Between two looks, longer after one at many runs or one that took long: what changes meanwhile goes into one. A
- * change after a rest is looked at at once.
+ * change after a rest is looked at at once, and after a look that settled something there is none: ends come in batches
+ * by themselves, and slots wait for them.
  */
 const PACE_MS = 5;
 const PACE_FOR_EACH_MS = 5;
@@ -44,13 +45,17 @@ export function reconciling(leader: Leader, onSettled: () => void): Reconciling 
   const hints = createHints();
   let fullLookAt = -Infinity;
   let restUntil = -Infinity;
-  let paceMs = PACE_MS;
+  let paceMs = 0;
+  const onLook: OnLook = ({ read, settled }) => {
+    if (settled > 0) onSettled();
+    paceMs = settled > 0 || read === 0 ? 0 : Math.min(PACE_MS + read * PACE_FOR_EACH_MS, LONGEST_PACE_MS);
+  };
 
   const look = async (): Promise<readonly string[]> => {
     const { all, rows, runIds } = hints.take();
-    paceMs = Math.min(PACE_MS + runIds.length * PACE_FOR_EACH_MS, LONGEST_PACE_MS);
-    if (!all && performance.now() < fullLookAt) return await lookAtSome(leader, { rows, runIds, onSettled });
-    const failed = await lookAtAll(leader, onSettled);
+    paceMs = 0;
+    if (!all && performance.now() < fullLookAt) return await lookAtSome(leader, { rows, runIds, onLook });
+    const failed = await lookAtAll(leader, onLook);
     fullLookAt = performance.now() + FULL_LOOK_MS;
     return failed;
   };
@@ -67,7 +72,7 @@ export function reconciling(leader: Leader, onSettled: () => void): Reconciling 
       throw error;
     } finally {
       const now = performance.now();
-      restUntil = now + Math.max(paceMs, Math.min(now - begin, LONGEST_PACE_MS));
+      restUntil = paceMs === 0 ? now : now + Math.max(paceMs, Math.min(now - begin, LONGEST_PACE_MS));
     }
   };
   return { tick, jobsChanged: hints.jobsChanged, rowsChanged: hints.rowsChanged };
@@ -99,12 +104,12 @@ function createHints() {
 /** Returns the runs with which something failed. @throws StaleEpochError */
 async function lookAtSome(
   leader: Leader,
-  { rows, runIds, onSettled }: { rows: boolean; runIds: readonly string[]; onSettled: () => void },
+  { rows, runIds, onLook }: { rows: boolean; runIds: readonly string[]; onLook: OnLook },
 ): Promise<string[]> {
   const failed: string[] = [];
   const lookAt = async (runs: readonly SettleableRun[], wanted: ReadonlySet<string>): Promise<void> => {
     const observations = (await leader.launcher.observe(wanted)).filter(({ runId }) => wanted.has(runId));
-    failed.push(...(await bringTogether(leader, { runs, observations, onSettled })));
+    failed.push(...(await bringTogether(leader, { runs, observations, onLook })));
   };
   if (rows) {
     const told = await liveRuns(leader.database, leader.host, { told: true });
@@ -118,7 +123,7 @@ async function lookAtSome(
 }
 
 /** Also finds jobs without a live run. Returns the runs with which something failed. @throws StaleEpochError */
-async function lookAtAll(leader: Leader, onSettled: () => void): Promise<string[]> {
+async function lookAtAll(leader: Leader, onLook: OnLook): Promise<string[]> {
   const runs: SettleableRun[] = [];
   for (let isLast = false; !isLast;) {
     const page = await liveRuns(leader.database, leader.host, { after: runs.at(-1) ?? null, limit: PAGE });
@@ -127,22 +132,27 @@ async function lookAtAll(leader: Leader, onSettled: () => void): Promise<string[
   }
   // Once for all: a launcher that has lost its watch lists everything.
   const observations = await leader.launcher.observe();
-  return await bringTogether(leader, { runs, observations, onSettled });
+  return await bringTogether(leader, { runs, observations, onLook });
 }
 
 interface Look {
   /** Read before `observations`: see World.runs. */
   runs: readonly SettleableRun[];
   observations: readonly Observation[];
-  onSettled: () => void;
+  onLook: OnLook;
 }
 
+/** How many live runs a look has read, and how many it tried to settle. */
+type OnLook = (look: { read: number; settled: number }) => void;
+
 /** Returns the runs with which something failed. @throws StaleEpochError */
-async function bringTogether(leader: Leader, { runs, observations, onSettled }: Look): Promise<string[]> {
+async function bringTogether(leader: Leader, { runs, observations, onLook }: Look): Promise<string[]> {
   const host = leader.launcher.host;
   const actions = planReconcile({ runs, observations, launching: leader.launching, host });
   const settleables = actions.filter(isSettleable);
-  const settled = settleAll(leader, settleables).finally(() => settleables.length > 0 && onSettled());
+  const settled = settleAll(leader, settleables).finally(() =>
+    onLook({ read: runs.length, settled: settleables.length }),
+  );
   const failed = await Promise.all([
     settled.then((hasFailed) => (hasFailed ? settleables.map(({ run }) => run.id) : [])),
     ...groupsOf(actions.filter(isOther)).map((group) => carryOut(leader, group)),
