@@ -29,7 +29,8 @@ export async function removeRun(api: Api, { job, pods }: SeenRun): Promise<void>
   }
   for (const pod of pods) {
     const isFinal = pod.phase === "Succeeded" || pod.phase === "Failed";
-    if (job !== null && isFinal) continue;
+    // With its Job; but one that somebody deletes without its pods leaves them behind.
+    if (job !== null && job.deletedAt === null && isFinal) continue;
     await remove(api, podPath(api, pod.name), pod, { gracePeriodSeconds: 0 });
   }
 }
