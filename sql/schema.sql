@@ -624,8 +624,8 @@ create view unlaunched_runs as
 
 -- add_project_spend(p_used jsonb) returns void, sql, 3b066b215b35
 -- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 4f4108012a1a
--- answer(id uuid, answer text, success boolean) returns tasks, plpgsql security definer set search_path=public, pg_temp, 25acd6841823
--- approver_profile(p_addressee text, p_repo_url text) returns text, plpgsql stable, 1f5290a01a8c
+-- answer(id uuid, answer text, success boolean) returns tasks, plpgsql security definer set search_path=public, pg_temp, d51117018b66
+-- approver_profile(p_addressee text, p_repo_url text) returns text, plpgsql stable, b1f705d012de
 -- as_data(p_from text, p_text text) returns text, sql immutable, 751daa740763
 -- ask_for_approval(p_parent tasks, p_epic uuid, p_depth integer, p_child jsonb, p_approver text) returns void, plpgsql, a2e3989ae125
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
@@ -636,7 +636,7 @@ create view unlaunched_runs as
 -- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 42ac811168b2
 -- continued_run(p_task_id uuid, p_attempt integer) returns uuid, plpgsql stable set enable_seqscan=off jit=off, 1c3265e1efa0
 -- create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) returns void, plpgsql, 493e2a42b148
--- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, b07da94800cb
+-- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 6836be4b8cb4
 -- credential_gate(p_name text) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, bb8b1ca4339f
 -- day_is_spent(p_max_daily_cost_usd numeric) returns boolean, sql stable, 111751c1bef4
 -- delete_events(p_ids bigint[]) returns bigint, plpgsql, 7ea2edefde71
@@ -663,7 +663,7 @@ create view unlaunched_runs as
 -- follow_project() returns trigger, plpgsql security definer set search_path=public, pg_temp, e3e9e2991b3e
 -- follow_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 03aa49b6ad33
 -- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 14068d02303e
--- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, 55e3315b73e7
+-- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, e005bd39397e
 -- free_slot(p_addressee text) returns TABLE(slot integer), sql stable, 17a29ab5b884
 -- gate_room(p_gate text) returns integer, plpgsql stable, 59429669b31a
 -- gates_of(p_project text, p_epic uuid, p_paths text[], p_repo_url text) returns text[], sql immutable, 5c3cf3906d62
@@ -673,7 +673,7 @@ create view unlaunched_runs as
 -- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2f83cb1fb1f7
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
 -- host_api(p_project projects, p_repo_url text) returns text, sql immutable, 141d452cc68a
--- is_green(p_addressee text) returns boolean, plpgsql stable, 65108e0267e8
+-- is_green(p_addressee text) returns boolean, plpgsql stable, be97175cac77
 -- is_to_judge(l lanes) returns boolean, sql immutable, 809be8cb121f
 -- judge_heads(p_heads uuid[], p_addressees text[], OUT may_start uuid[], OUT parked integer) returns record, plpgsql, b250c68beeb5
 -- lane_of(p_task tasks, OUT profile text, OUT role text, OUT credential text, OUT project text, OUT epic uuid, OUT paths text[]) returns record, plpgsql stable set search_path=public, pg_temp, 83a37d810267
@@ -712,23 +712,24 @@ create view unlaunched_runs as
 -- refuse_child(p_parent tasks, p_epic uuid, p_child jsonb, p_problem text) returns void, plpgsql, cb42caf4b5c9
 -- refuse_running() returns void, plpgsql, 892386767aa5
 -- refuse_truncate() returns trigger, plpgsql, 350358b42276
--- reopen_epic(p_id uuid) returns void, sql, 3c8cc26d939d
+-- reopen_epic(p_id uuid) returns void, sql, 8211da4f9afc
 -- repo_url_problem(p_repo_url text) returns text, sql immutable, 2c96683b08fe
 -- repository_key(p_repo_url text) returns text, sql immutable, 7b5f3651696a
 -- reschedule(id uuid, note text, continue boolean) returns tasks, plpgsql security definer set search_path=public, pg_temp, 740f80f630be
 -- resolve_profile(p_addressee text, p_task_profile text, p_addressee_profile text, p_green_profile text, p_red_profile text) returns text, sql stable, 2f1e1bf072c7
 -- result_of(p_attempt integer, p_outcome jsonb) returns jsonb, sql stable, f569975aea4b
 -- resume(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 85e965a62568
+-- role_of(p_addressee text) returns text, plpgsql stable, 34ecc8781054
 -- run_brief(p_run runs) returns jsonb, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, c478cb07516a
 -- runs_fit_since(p_max_runs bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, e4d411132c2c
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- say_time(p_at timestamp with time zone) returns text, sql stable, d7743ea68a24
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 76e739fcdb1b
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 322150f3e666
 -- several_repositories_wait() returns boolean, plpgsql stable, 669fbdb9117a
 -- shared_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 1d748ee121cf
 -- shut_gate(p_project text, p_epic uuid, p_paths text[], p_repo_url text, p_also text[], OUT gate text, OUT reason text, OUT opens_at timestamp with time zone) returns record, plpgsql stable, c9caa9e6bf6a
--- spend_on_epics(p_used jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 1a4f11eb641d
+-- spend_on_epics(p_used jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 47a02b0b8860
 -- spent_today(p_project text) returns numeric, sql stable, 6c87e415c734
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
@@ -926,6 +927,9 @@ grant execute on function resolve_profile(p_addressee text, p_task_profile text,
 grant execute on function result_of(p_attempt integer, p_outcome jsonb) to myzel_engine;
 grant execute on function resume(addressee text) to myzel_engine;
 grant execute on function resume(addressee text) to myzel_operator;
+grant execute on function role_of(p_addressee text) to myzel_engine;
+grant execute on function role_of(p_addressee text) to myzel_operator;
+grant execute on function role_of(p_addressee text) to myzel_reader;
 grant execute on function run_brief(p_run runs) to myzel_engine;
 grant execute on function runs_fit_since(p_max_runs bigint) to myzel_engine;
 grant execute on function say_duration(p_duration interval) to myzel_engine;
@@ -990,7 +994,7 @@ grant delete, insert, select, update on table epic_tasks to myzel_engine;
 grant select on table epic_tasks to myzel_operator;
 grant select on table epic_tasks to myzel_reader;
 grant delete, insert, select, update on table epics to myzel_engine;
-grant select on table epics to myzel_operator;
+grant select, update (max_cost_usd), update (max_depth), update (max_failures_in_a_row), update (max_live_runs), update (max_runs), update (max_tasks), update (max_tasks_per_run), update (max_tokens), update (max_wall_time) on table epics to myzel_operator;
 grant select on table epics to myzel_reader;
 grant delete, insert, select, update on table failures to myzel_engine;
 grant select on table failures to myzel_operator;

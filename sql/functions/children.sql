@@ -51,9 +51,10 @@ begin
         'A merge task needs "branch": the branch to be merged.'
       when v_child ->> 'kind' = 'merge' and coalesce(v_child ->> 'repo_url', p_parent.repo_url) is null then
         'A merge task needs a repository.'
-      else task_problem(
-        coalesce(v_child ->> 'addressee', 'worker'), v_child ->> 'prompt',
-        coalesce(v_child ->> 'repo_url', p_parent.repo_url), coalesce(v_child ->> 'branch', v_child ->> 'base_branch'))
+      else coalesce(
+        task_problem(coalesce(v_child ->> 'addressee', 'worker'), v_child ->> 'prompt',
+          coalesce(v_child ->> 'repo_url', p_parent.repo_url), v_child ->> 'branch'),
+        'base_' || branch_problem(v_child ->> 'base_branch'))
       end;
     if v_problem is not null then
       perform refuse_child(p_parent, v_epic.id, v_child, v_problem);
@@ -126,10 +127,7 @@ begin
   return (
     select h.name from profiles h
     where h.role = 'human' and p_addressee = coalesce((project_of(p_repo_url)).approver, 'blue')
-      and not exists (
-        select from profiles own
-        where own.role = 'human' and own.name = resolve_profile(
-          p_addressee, null, (select a.profile from addressees a where a.addressee = p_addressee)))
+      and role_of(p_addressee) is distinct from 'human'
     order by h.name = 'human' desc, h.name
     limit 1);
 end $$;

@@ -93,10 +93,17 @@ end $$;
 create or replace function is_green(p_addressee text) returns boolean
   language plpgsql stable as $$
 begin
-  return coalesce((
-    select p.role = 'green' from profiles p
+  return coalesce(role_of(p_addressee) = 'green', false);
+end $$;
+
+-- The role of this addressee's profile, whatever a task of it may say; null: no profile fits.
+create or replace function role_of(p_addressee text) returns text
+  language plpgsql stable as $$
+begin
+  return (
+    select p.role from profiles p
     where p.name = resolve_profile(
-      p_addressee, null, (select a.profile from addressees a where a.addressee = p_addressee))), false);
+      p_addressee, null, (select a.profile from addressees a where a.addressee = p_addressee)));
 end $$;
 
 -- Ends an active epic: what is pending is cancelled, and what runs is stopped too where p_stop_running; otherwise it ends
@@ -124,10 +131,11 @@ begin
   return true;
 end $$;
 
--- A person runs the first task of an ended epic again: it goes on.
+-- A person runs the first task of an ended epic again: it goes on, and its wall time begins anew. What it has spent stays
+-- spent: a limit that is used up is to be raised first.
 create or replace function reopen_epic(p_id uuid) returns void
   language sql as $$
-  update epics set state = 'active', end_code = null, summary = null, ended_at = null, stalls = 0
+  update epics set state = 'active', end_code = null, summary = null, ended_at = null, started_at = null, stalls = 0
   where id = p_id and state <> 'active';
 $$;
 
@@ -146,8 +154,9 @@ begin
   return v_epic;
 end $$;
 
--- Adds what runs have used to their epics, and ends those that have used up a limit. p_used: an array of objects epic,
--- runs, tokens, cost_usd, started_at, and of Green's runs plan: its branch and commit. Called by settle_runs() after the tasks; an epic that Green has finished stays so.
+-- Adds what runs have used to their epics, and ends those that have used up a limit. p_used: an array with an object a
+-- run: epic, tokens, cost_usd, started_at, and of Green's runs plan: its branch and commit. Called by settle_runs() after
+-- the tasks; an epic that Green has finished stays so.
 -- Locks: the epics in the order of their ids, then as end_epic().
 create or replace function spend_on_epics(p_used jsonb) returns void
   language plpgsql
@@ -158,11 +167,10 @@ declare
   v_epic epics;
 begin
   for v_used in
-    select u.epic, sum(u.runs) as runs, sum(u.tokens) as tokens, sum(u.cost_usd) as cost_usd, min(u.started_at) as started_at,
+    select u.epic, count(*) as runs, sum(u.tokens) as tokens, sum(u.cost_usd) as cost_usd, min(u.started_at) as started_at,
       max(u.plan ->> 'branch') as plan_branch, max(u.plan ->> 'commit') as plan_commit
     from jsonb_to_recordset(p_used) u (
-      epic uuid, runs integer, tokens bigint, cost_usd numeric, started_at timestamptz, plan jsonb)
-    where u.epic is not null
+      epic uuid, tokens bigint, cost_usd numeric, started_at timestamptz, plan jsonb)
     group by u.epic
     order by u.epic
   loop

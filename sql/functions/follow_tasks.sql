@@ -50,7 +50,7 @@ begin
     perform pg_notify('myzel', '');
   end if;
 
-  -- 4. A task that was put back by hand, not by the engine, begins a new chain of attempts.
+  -- 4. A task that was put back by hand, not by the engine, begins a new chain of attempts; and its epic goes on.
   if v_stopped is not null or exists (select from old_rows where status = 'completed') then
     update runs r set retry_at = null
     from new_rows n
@@ -61,6 +61,8 @@ begin
     where o.continue_run is not null and o.task_id in (select n.id from new_rows n where n.status = 'pending')
       and (o.task_id = any (v_stopped)
         or exists (select from old_rows was where was.id = o.task_id and was.status = 'completed'));
+    perform reopen_epic(o.id) from old_rows o join new_rows n using (id)
+    where o.status = 'completed' and n.status = 'pending';
   end if;
 
   -- 5. The audit: a row for each task that changed. And what has ended, where somebody waits for it.
@@ -116,10 +118,6 @@ begin
         and exists (select from task_options o where o.task_id = change.task_id and o.epic is not null)));
   if v_ended is not null then
     perform follow_ended_tasks(v_ended);
-  end if;
-  if exists (select from old_rows where status = 'completed') then
-    perform reopen_epic(o.id) from old_rows o join new_rows n using (id)
-    where o.status = 'completed' and n.status = 'pending';
   end if;
   return null;
 end $$;

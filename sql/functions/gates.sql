@@ -151,8 +151,9 @@ begin
 end $$;
 
 -- Looks again at what is parked behind these gates: of each credential (another one may be blocked) the oldest heads, as
--- many as may start, and always one, which learns where the gate opens by the clock now. A gate that was left by a head which cannot start after all, or that may let
--- through more than were looked at, is logged once more: the next claim goes on with it.
+-- many as may start, and always one, which learns where the gate opens by the clock now. A gate that was left by a head
+-- which cannot start after all, or that may let through more than were looked at, is logged once more: the next claim goes
+-- on with it.
 create or replace function open_gates(p_gates text[]) returns void
   language plpgsql as $$
 declare

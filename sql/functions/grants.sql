@@ -34,11 +34,12 @@ begin
   execute format('grant select on all tables in schema public to %I, %I', v_operator, v_reader);
   execute format('revoke select on lane_changes from %I, %I', v_operator, v_reader);
   execute format('grant insert, update, delete on tasks, task_options, addressees, profiles, credentials, projects to %I', v_operator);
+  execute format('grant update (%s) on epics to %I', array_to_string(epic_limit_names(), ', '), v_operator);
   execute format('grant update (paused, max_daily_cost_usd) on engine_state to %I', v_operator);
   execute format(
     'grant execute on function enqueue, reschedule, stop, pause, resume, demand_task, wake_engine, file_epic, stop_epic, answer, move_first, epic_limit_names to %I', v_operator);
   execute format(
-    'grant execute on function myzel_now, repo_url_problem, branch_problem, task_problem, why_not_running, say_duration, engine_is_live, resolve_profile, repository_key, project_of, host_api, merge_policy, is_green, epic_waits_for to %I, %I',
+    'grant execute on function myzel_now, repo_url_problem, branch_problem, task_problem, why_not_running, say_duration, engine_is_live, resolve_profile, repository_key, project_of, host_api, merge_policy, is_green, role_of, epic_waits_for to %I, %I',
     v_operator, v_reader);
 
   -- the pod: these functions

@@ -10,7 +10,8 @@ begin
 end $$;
 
 -- Statement triggers that log the addressees whose lane may have changed, and the gates that may have opened (gates.sql).
--- A row a statement and addressee or gate, in the writer's own transaction: whoever leaves that open delays nobody but his own rows.
+-- A row a statement and addressee or gate, in the writer's own transaction: whoever leaves that open delays nobody but his
+-- own rows.
 -- (Its names are qualified and no operator is named: a search_path of its own would cost a single INSERT more than the
 -- rest of it. The lines of wake_engine() stand here for the same reason.)
 create or replace function log_inserted_tasks() returns trigger

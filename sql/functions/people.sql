@@ -131,7 +131,7 @@ begin
   end if;
 end $$;
 
--- Completes a task that is for a person: with an answer to a question, a yes or no (p_success) to an approval. Whoever
+-- Completes a task that is for a person: with an answer to a question, a yes or no (success) to an approval. Whoever
 -- asked is woken with it. Returns the task.
 -- Raises MZ002 (it is not for a person, or not pending), MZ005. Locks: the task, its epic.
 create or replace function answer(id uuid, answer text, success boolean default true) returns tasks
@@ -142,12 +142,7 @@ begin
   if v_task.status <> 'pending' then
     raise exception using errcode = 'MZ002', message = format('The task is %s: only a pending one can be answered.', v_task.status);
   end if;
-  if not exists (
-    select from profiles p where p.role = 'human' and p.name = resolve_profile(
-      v_task.addressee,
-      (select o.profile from task_options o where o.task_id = v_task.id),
-      (select a.profile from addressees a where a.addressee = v_task.addressee)))
-  then
+  if (lane_of(v_task)).role is distinct from 'human' then
     raise exception using errcode = 'MZ002', message = format(
       'The task is for %s, which is no person: stop it, or set its status and result by hand.', v_task.addressee);
   end if;

@@ -106,8 +106,8 @@ begin
     from settlement s
     where r.ctid = s.run_row and coalesce(s.job_ended, true)
     returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement,
-      r.epic, r.project, r.profile, r.started_at, r.settled_at is null as first, s.input_tokens, s.output_tokens, s.cache_creation_tokens,
-      s.cost_usd, s.branch, s.commit_sha
+      r.epic, r.project, r.profile, r.started_at, r.settled_at is null as first,
+      s.input_tokens, s.output_tokens, s.cache_creation_tokens, s.cost_usd, s.branch, s.commit_sha
   ), reported as (
     update runs r set
       launched_at = coalesce(r.launched_at, myzel_now()),
@@ -118,10 +118,12 @@ begin
     from settlement s
     where r.ctid = s.run_row and not s.job_ended and s.own and s.action = 'complete'
     returning r.id, r.attempt, r.pod_name, s.task_row, s.own, s.action, s.settlement,
-      r.epic, r.project, r.profile, r.started_at, true as first, s.input_tokens, s.output_tokens, s.cache_creation_tokens, s.cost_usd,
-      s.branch, s.commit_sha
+      r.epic, r.project, r.profile, r.started_at, true as first,
+      s.input_tokens, s.output_tokens, s.cache_creation_tokens, s.cost_usd, s.branch, s.commit_sha
   ), settled as materialized (
-    select * from finished union all select * from reported
+    select s.*,
+      coalesce(s.input_tokens, 0) + coalesce(s.output_tokens, 0) + coalesce(s.cache_creation_tokens, 0) as tokens
+    from (select * from finished union all select * from reported) s
   ), requeued as (
     update tasks t set status = 'pending', started_at = null, worker_pod = null
     from settled f
@@ -135,14 +137,11 @@ begin
   )
   select
     array_agg(id),
-    jsonb_agg(jsonb_build_object('epic', epic, 'runs', 1, 'started_at', started_at,
-      'tokens', coalesce(input_tokens, 0) + coalesce(output_tokens, 0) + coalesce(cache_creation_tokens, 0),
-      'cost_usd', cost_usd,
+    jsonb_agg(jsonb_build_object('epic', epic, 'started_at', started_at, 'tokens', tokens, 'cost_usd', cost_usd,
       'plan', (select jsonb_build_object('branch', branch, 'commit', commit_sha) from profiles p
         where p.name = profile and p.role = 'green')))
       filter (where epic is not null and first),
-    jsonb_agg(jsonb_build_object('project', project, 'cost_usd', cost_usd,
-      'tokens', coalesce(input_tokens, 0) + coalesce(output_tokens, 0) + coalesce(cache_creation_tokens, 0)))
+    jsonb_agg(jsonb_build_object('project', project, 'tokens', tokens, 'cost_usd', cost_usd))
       filter (where first and (project is not null or cost_usd > 0))
   into v_settled, v_used, v_spent
   from settled;

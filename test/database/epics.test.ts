@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import pg from "pg";
 import { GREEN, REPO, epicStage, failed } from "./epic-stage.ts";
 import type { EpicStage } from "./epic-stage.ts";
 
@@ -84,6 +85,32 @@ describe("epics", () => {
         wakeUp?.["prompt"],
         /A task that you asked for was refused: One run may create 1 tasks .* It began: second/,
       );
+    });
+
+    it("an operator may raise them while it runs, and change nothing else of it", async () => {
+      const id = await stage.file({ max_tasks: 1 });
+      const operator = new pg.Client({ connectionString: stage.db.test.url("operator") });
+      await operator.connect();
+      try {
+        await operator.query("update epics set max_tasks = 2, max_wall_time = '9 days' where id = $1", [id]);
+        await assert.rejects(operator.query("update epics set state = 'finished'"), /permission denied/);
+      } finally {
+        await operator.end();
+      }
+      await stage.plan([{ prompt: "a" }, { prompt: "b" }, { prompt: "c" }]);
+      assert.equal((await stage.epic(id))["tasks"], 2);
+    });
+
+    it("names that git would refuse, of the branch and of the one it starts from", async () => {
+      await stage.file();
+      await stage.plan([
+        { prompt: "a", branch: "a b" },
+        { prompt: "b", branch: "good", base_branch: "a..b" },
+      ]);
+      assert.deepEqual(await refusals(), [
+        'branch "a b" is not a name that git accepts for a branch.',
+        'base_branch "a..b" is not a name that git accepts for a branch.',
+      ]);
     });
 
     it("tasks in all: refused, and an epic that goes no other way ends and says which limit", async () => {
@@ -258,6 +285,19 @@ describe("epics", () => {
       assert.equal((await stage.epic(id))["state"], "active");
       await query(`update tasks set status = 'completed', result = '{"success": true}' where id = $1`, [id]);
       assert.equal((await stage.epic(id))["state"], "finished");
+    });
+
+    it("one that is run again after its time has that time anew", async () => {
+      const id = await stage.file({ max_wall_time: "1 minute" });
+      await stage.plan([{ prompt: "a" }]);
+      await query("update epics set started_at = started_at - interval '2 minutes'");
+      await query("select end_overdue_epics($1)", [stage.db.epoch]);
+      await query("update tasks set status = 'pending' where id = $1", [id]);
+      await query("select end_overdue_epics($1)", [stage.db.epoch]);
+      assert.equal((await stage.epic(id))["state"], "active");
+      await stage.plan([{ prompt: "b" }]);
+      const epic = await stage.epic(id);
+      assert.deepEqual([epic["state"], epic["runs"]], ["active", 2]);
     });
 
     it("one whose wake-up was deleted is found and woken", async () => {
