@@ -24,7 +24,7 @@ import type { Leader } from "./loops/leader.ts";
 import { startLoop } from "./loops/loop.ts";
 import type { Loop, Tick } from "./loops/loop.ts";
 import { reconciling } from "./loops/reconcile.ts";
-import { createRunLogs } from "./loops/run-logs.ts";
+import { createRunLogs } from "./loops/logs/run-logs.ts";
 import { openDatabase, openSession } from "./store/connection.ts";
 import { DatabaseUnreachableError } from "./store/errors.ts";
 import { engineApplicationName, listen, stepDown, tryToLead } from "./store/leadership.ts";

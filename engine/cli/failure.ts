@@ -3,7 +3,7 @@
  * MYZEL_LOG_LEVEL=debug. Never prints a secret.
  */
 import { scrubbed } from "../scrubbing.ts";
-import { plain } from "./terminal-text.ts";
+import { plain } from "./terminal/terminal-text.ts";
 
 /** Exit codes of every command. */
 export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3, interrupted: 130 } as const;

@@ -14,7 +14,7 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   );
   try {
     if (args[0] === "__complete") {
-      const { completeWords } = await import("./complete-words.ts");
+      const { completeWords } = await import("./completion/complete-words.ts");
       await completeWords(args.slice(1));
       return EXIT.done;
     }

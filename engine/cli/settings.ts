@@ -1,7 +1,7 @@
 /**
- * Settings as flags: `MYZEL_POLL_INTERVAL` → `--poll-interval`. Every command takes every one of them, unless it
- * has an option of its own by that name; its help shows those that mean something to it. Secrets are not among them, because everybody on the
- * machine can read a command line.
+ * Settings as flags: `MYZEL_POLL_INTERVAL` → `--poll-interval`. Every command takes every one of them, unless it has an
+ * option of its own by that name; its help shows those that mean something to it. Secrets are not among them, because
+ * everybody on the machine can read a command line.
  */
 import { Option } from "commander";
 import type { Command } from "commander";

@@ -1,13 +1,12 @@
 /**
  * Turns what was seen of an ended job into what is settled. Pure: no I/O, no clock.
  *
- * A stored report decides, whatever became of the job; without one the job's end is judged by the first
- * reason that fits, the most certain first.
+ * A stored report decides, whatever became of the job; without one the job's end is judged.
  */
-import { EXIT } from "../../worker-image/contract.ts";
 import type { FailureCode, Report } from "../../worker-image/contract.ts";
-import type { JobEnd, LaunchFailureCode, PhaseEnd } from "./job.ts";
+import type { JobEnd, LaunchFailureCode } from "./job.ts";
 import { FAILURE_KINDS } from "./failure-codes.ts";
+import { judgeWithoutReport } from "./judge-without-report.ts";
 import { blockedUntil, overloadedUntil, retryPauseSeconds } from "./retry.ts";
 
 /** What the database's settle_runs() executes. It makes no choice of its own but whether the task is still the run's. */
@@ -86,7 +85,7 @@ export function settlementOf(run: SettledRun, end: JobEnd, now: Date, random: nu
     const settlement = withConsequences(fromReport(report, exitCode), run, report.resets_at, now, random);
     return withWarnings(settlement, report, now);
   }
-  const { code, error } = judgeWithoutReport(run, end);
+  const { code, error } = judgeWithoutReport(end, run.stopReason);
   return withConsequences(failure(code, error, { exitCode, logs: end.logTail }), run, null, now, random);
 }
 
@@ -103,59 +102,6 @@ export function settlementOfLaunchFailure(
 /** The settlement of a run that was stopped before it had a job. */
 export function settlementOfUnlaunchedStop(run: SettledRun): Settlement {
   return failure("stopped", run.stopReason ?? "Stopped before it was launched.", { exitCode: null, logs: null });
-}
-
-/** Without a report: why did it end? */
-function judgeWithoutReport(run: SettledRun, end: JobEnd): { code: FailureCode; error: string } {
-  const last = end.phases.at(-1);
-  if (end.stopped || run.stopReason !== null) return { code: "stopped", error: run.stopReason ?? "Stopped." };
-  if (end.deadlineExceeded) {
-    return { code: "deadline_exceeded", error: `The run passed its deadline in ${last?.phase ?? "its first phase"}.` };
-  }
-  if (end.infrastructure) return end.infrastructure;
-  if (end.outOfMemory) return { code: "oom_killed", error: "The run used more memory than it may." };
-  if (end.gone === "deleted") return { code: "job_deleted", error: "The job was deleted while it ran." };
-  if (end.gone === "vanished") return { code: "lost", error: "The job's host or supervisor died." };
-  if (last === undefined) return { code: "lost", error: "The job ended before its first phase." };
-  return judgePhase(last);
-}
-
-/** The job ended by itself with this phase as the last one. */
-function judgePhase(last: PhaseEnd): { code: FailureCode; error: string } {
-  const said = (fallback: string) => last.message ?? fallback;
-  const how = last.exitCode === null ? `signal ${last.signal ?? "unknown"}` : `exit code ${last.exitCode}`;
-  if (last.phase === "checkout") {
-    switch (last.exitCode) {
-      case EXIT.checkoutFailed:
-        return { code: "checkout_failed", error: said("The repository or branch could not be had.") };
-      case EXIT.databaseUnreachable:
-        return { code: "launch_failed", error: said("checkout could not reach the database.") };
-      case EXIT.fenced:
-        return { code: "lost", error: said("The run was bound to another pod.") };
-      default:
-        return { code: "launch_failed", error: said(`checkout ended with ${how}.`) };
-    }
-  }
-  if (last.phase === "agent") {
-    switch (last.exitCode) {
-      case EXIT.costGuard:
-        return { code: "cost_guard", error: said("Something would have billed the API instead of the subscription.") };
-      case EXIT.noCredential:
-        return { code: "auth_failed", error: said("No Claude credential was given.") };
-      case EXIT.ok:
-        return { code: "lost", error: "The job ended between the agent and publish." };
-      default:
-        return { code: "no_report", error: said(`The agent phase ended with ${how} and left no outcome.`) };
-    }
-  }
-  switch (last.exitCode) {
-    case EXIT.fenced:
-      return { code: "lost", error: said("publish was turned away: the run was bound to another pod.") };
-    case EXIT.reportSpooled:
-      return { code: "lost", error: said("publish could not reach the database, and its report is gone.") };
-    default:
-      return { code: "no_report", error: said(`publish ended with ${how} and left no report.`) };
-  }
 }
 
 /** Which code a phase's end stands for is decided; here is what follows for the task and the credential. */

@@ -11,7 +11,7 @@ import type { Launcher } from "../launch/launcher.ts";
 import { StaleEpochError } from "../store/errors.ts";
 import { followableRuns, reportInstead } from "../store/runs.ts";
 import type { Leader } from "./leader.ts";
-import type { Follower } from "./log-follower.ts";
+import type { Follower } from "./logs/log-follower.ts";
 import type { Tick } from "./loop.ts";
 
 export interface FollowOptions {
@@ -53,7 +53,7 @@ async function look(leader: Leader, follower: Follower): Promise<void> {
   const { run } = follower;
   try {
     const log = await readBehind(leader.launcher, follower);
-    const observation = (await leader.launcher.observe()).find(({ runId }) => runId === run.id);
+    const observation = (await leader.launcher.observe(new Set([run.id]))).find(({ runId }) => runId === run.id);
     const judgement = judgeSilence({ log, lastPhase: follower.lastPhase, observation });
     if (judgement === "hung") await endHung(leader, follower);
     if (judgement !== "alive") return;

@@ -9,8 +9,9 @@ import { runToken } from "../domain/run-token.ts";
 import { LaunchError, NoPlaceError } from "../launch/launcher.ts";
 import type { LaunchSpec } from "../launch/launcher.ts";
 import { StaleEpochError } from "../store/errors.ts";
-import { markLaunched, noteWaiting, settleRuns, unlaunchedRuns } from "../store/runs.ts";
+import { markLaunched, noteWaiting, unlaunchedRuns } from "../store/runs.ts";
 import type { UnlaunchedRun } from "../store/runs.ts";
+import { settleRuns } from "../store/settle.ts";
 import type { Leader } from "./leader.ts";
 import type { Tick } from "./loop.ts";
 

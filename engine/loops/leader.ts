@@ -4,7 +4,7 @@ import type { Logger } from "pino";
 import type { Launcher } from "../launch/launcher.ts";
 import type { Database } from "../store/connection.ts";
 import type { UnlaunchedRun } from "../store/runs.ts";
-import type { RunLogs } from "./run-logs.ts";
+import type { RunLogs } from "./logs/run-logs.ts";
 
 export interface Leader {
   readonly epoch: number;

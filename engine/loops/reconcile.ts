@@ -45,15 +45,21 @@ export function reconciling(leader: Leader, onSettled: () => void): Reconciling 
   const hints = createHints();
   let fullLookAt = -Infinity;
   let restUntil = -Infinity;
-  let paceMs = 0;
+  /** All looks of this tick together. */
+  let looked = { read: 0, settled: 0 };
   const onLook: OnLook = ({ read, settled }) => {
     if (settled > 0) onSettled();
-    paceMs = settled > 0 || read === 0 ? 0 : Math.min(PACE_MS + read * PACE_FOR_EACH_MS, LONGEST_PACE_MS);
+    looked = { read: looked.read + read, settled: looked.settled + settled };
+  };
+  const restMs = (tookMs: number): number => {
+    const { read, settled } = looked;
+    if (settled > 0 || read === 0) return 0;
+    return Math.min(Math.max(PACE_MS + read * PACE_FOR_EACH_MS, tookMs), LONGEST_PACE_MS);
   };
 
   const look = async (): Promise<readonly string[]> => {
     const { all, rows, runIds } = hints.take();
-    paceMs = 0;
+    looked = { read: 0, settled: 0 };
     if (!all && performance.now() < fullLookAt) return await lookAtSome(leader, { rows, runIds, onLook });
     const failed = await lookAtAll(leader, onLook);
     fullLookAt = performance.now() + FULL_LOOK_MS;
@@ -72,7 +78,7 @@ export function reconciling(leader: Leader, onSettled: () => void): Reconciling 
       throw error;
     } finally {
       const now = performance.now();
-      restUntil = paceMs === 0 ? now : now + Math.max(paceMs, Math.min(now - begin, LONGEST_PACE_MS));
+      restUntil = now + restMs(now - begin);
     }
   };
   return { tick, jobsChanged: hints.jobsChanged, rowsChanged: hints.rowsChanged };

@@ -9,10 +9,9 @@ import { jobEnd } from "../domain/job.ts";
 import { settlementOf, settlementOfUnlaunchedStop, waitCode } from "../domain/outcome.ts";
 import type { Past, Settlement } from "../domain/outcome.ts";
 import type { JobEnd, Observation } from "../launch/launcher.ts";
-import { pastOfRuns } from "../store/past.ts";
-import { settleRuns, storedReports } from "../store/runs.ts";
-import type { SettleableRun } from "../store/runs.ts";
 import { StaleEpochError } from "../store/errors.ts";
+import type { SettleableRun } from "../store/runs.ts";
+import { pastOfRuns, settleRuns, storedReports } from "../store/settle.ts";
 import type { Report } from "../../worker-image/contract.ts";
 import type { Leader } from "./leader.ts";
 

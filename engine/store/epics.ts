@@ -153,7 +153,10 @@ export async function showEpic(database: Database, id: string): Promise<ShownEpi
 
 /** How it is, in one look. Null where it is gone. */
 export async function epicProgress(database: Database, id: string): Promise<EpicOverview | null> {
-  const result = await asking(sql<EpicOverview>`select * from epic_overview where id = ${id}`.execute(database.db));
+  const result = await asking(
+    sql<EpicOverview>`
+      select o.*, o.max_wall_time::text as max_wall_time from epic_overview o where o.id = ${id}`.execute(database.db),
+  );
   return result.rows[0] ?? null;
 }
 

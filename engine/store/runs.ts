@@ -2,7 +2,6 @@
 import { sql } from "kysely";
 import type { SelectQueryBuilder } from "kysely";
 import type { Report } from "../../worker-image/contract.ts";
-import type { Settlement } from "../domain/outcome.ts";
 import type { LiveRun } from "../domain/reconcile.ts";
 import type { ProfileSecrets } from "../domain/job.ts";
 import { asking } from "./connection.ts";
@@ -216,51 +215,4 @@ export async function stillLive(database: Database, runIds: readonly string[]): 
     database.db.selectFrom("runs").select("id").where("id", "in", runIds).where("finished_at", "is", null).execute(),
   );
   return new Set(rows.map((row) => row.id));
-}
-
-/** The reports that publish stored for these runs, by run id; runs without one are not in it. */
-export async function storedReports(database: Database, runIds: readonly string[]): Promise<Map<string, Report>> {
-  if (runIds.length === 0) return new Map();
-  const rows = await asking(
-    database.db
-      .selectFrom("runs")
-      .select(["id", "report"])
-      .where("id", "in", runIds)
-      .where("report", "is not", null)
-      .execute(),
-  );
-  return new Map(rows.map((row) => [row.id, row.report as unknown as Report]));
-}
-
-export interface RunSettlement {
-  runId: string;
-  settlement: Settlement;
-  /** For what was not noted while it ran. */
-  podName: string | null;
-  /** False: only the report is in. */
-  jobEnded: boolean;
-}
-
-/**
- * Settles runs in one transaction: see sql/functions/settle_runs.sql.
- * @returns the runs that this call settled; the others had been settled before
- * @throws StaleEpochError
- */
-export async function settleRuns(
-  database: Database,
-  epoch: number,
-  settlements: readonly RunSettlement[],
-): Promise<Set<string>> {
-  const rows = settlements.map(({ runId, podName, jobEnded, settlement }) => ({
-    run_id: runId,
-    pod_name: podName,
-    job_ended: jobEnded,
-    ...settlement,
-  }));
-  const result = await asking(
-    sql<{ run_id: string }>`
-      select run_id from settle_runs(${epoch}, ${JSON.stringify(rows)}::jsonb)
-      where answer = 'settled'`.execute(database.db),
-  );
-  return new Set(result.rows.map((row) => row.run_id));
 }

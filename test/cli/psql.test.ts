@@ -4,7 +4,7 @@ import { mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { findProgram } from "../../engine/cli/find-program.ts";
-import { psqlEnvironment } from "../../engine/cli/psql-environment.ts";
+import { psqlEnvironment } from "../../engine/cli/database/psql-environment.ts";
 import { testDatabase } from "../support/postgres.ts";
 import type { TestDatabase } from "../support/postgres.ts";
 import { myzel, temporaryDirectory } from "./run-myzel.ts";

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { firstInvalidByte } from "../../engine/cli/read-prompt.ts";
-import { duration, firstLine, oneLine, plain, table } from "../../engine/cli/terminal-text.ts";
-import { transcriptText } from "../../engine/cli/transcript-text.ts";
+import { duration, firstLine, oneLine, plain, table } from "../../engine/cli/terminal/terminal-text.ts";
+import { transcriptText } from "../../engine/cli/task/transcript-text.ts";
 import { scrubbed } from "../../engine/scrubbing.ts";
 
 describe("text for people", () => {

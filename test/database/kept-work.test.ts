@@ -4,7 +4,7 @@ import { after, before, beforeEach, describe, it } from "node:test";
 import pg from "pg";
 import { settlementOf } from "../../engine/domain/outcome.ts";
 import { jobEnd } from "../../engine/domain/job.ts";
-import { pastOfRuns } from "../../engine/store/past.ts";
+import { pastOfRuns } from "../../engine/store/settle.ts";
 import type { Report } from "../../worker-image/contract.ts";
 import { failedReport } from "../../worker-image/run-failure.ts";
 import { schemaClient } from "../support/schema-client.ts";

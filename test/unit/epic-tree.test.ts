@@ -1,7 +1,7 @@
 /** The tasks of an epic as a tree: everything once, whatever the rows say of their parents. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { treeOf } from "../../engine/cli/epic-tree.ts";
+import { treeOf } from "../../engine/cli/epic/epic-tree.ts";
 import type { EpicTask } from "../../engine/store/epics.ts";
 
 /** Id, parent, and what else is to be different. */

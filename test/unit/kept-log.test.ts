@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { describe, it } from "node:test";
 import { gunzipSync } from "node:zlib";
-import { createKeptLog } from "../../engine/loops/kept-log.ts";
-import type { KeptLog } from "../../engine/loops/kept-log.ts";
+import { createKeptLog } from "../../engine/loops/logs/kept-log.ts";
+import type { KeptLog } from "../../engine/loops/logs/kept-log.ts";
 
 interface Line {
   type: string;

@@ -5,7 +5,7 @@
 import pg from "pg";
 import { jobEnd } from "../../../engine/domain/job.ts";
 import { settlementOf } from "../../../engine/domain/outcome.ts";
-import { settleRuns } from "../../../engine/store/runs.ts";
+import { settleRuns } from "../../../engine/store/settle.ts";
 import type { Contestant } from "../contestant.ts";
 import { doneReport } from "../../../test/support/instant-launcher.ts";
 import { BATCH, catchUp, claim, feedMyzel, fillMyzel, leadBare, myzelLogins, prepareMyzel } from "./myzel-database.ts";

@@ -1,0 +1,36 @@
+/** `myzel stop`: stops a running task, cancels a pending one. */
+import type { Command } from "commander";
+import { findTask } from "../../store/find-task.ts";
+import { stopTask } from "../../store/steer.ts";
+import { withDatabase } from "../connect.ts";
+import { addSettings } from "../settings.ts";
+import { say, sayJson } from "../terminal/output.ts";
+import { shortId } from "../terminal/terminal-text.ts";
+
+export function define(command: Command): void {
+  command
+    .argument("<task>", "id, its beginning or end, or @last")
+    .option("--reason <text>", "becomes the error of its result")
+    .option("--json", "the task as an object")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  myzel stop @last
+  myzel stop 3f2a --reason "the wrong branch"`,
+    )
+    .action(async (given: string, options: { reason?: string; json?: boolean }) => {
+      await withDatabase(command, async (database) => {
+        const { task, before } = await stopTask(database, await findTask(database, given), options.reason);
+        if (options.json === true) sayJson(task);
+        else say(sentence(task.id, before));
+      });
+    });
+  addSettings(command);
+}
+
+function sentence(id: string, before: string): string {
+  if (before === "completed") return `Task ${id} had ended already; nothing was changed.`;
+  const what = before === "running" ? "is being stopped" : "is cancelled and will not run";
+  return `Task ${id} ${what}. Run it again with: myzel retry ${shortId(id)}`;
+}
