@@ -15,6 +15,9 @@ import {
   waitForNote,
 } from "./process-support.ts";
 
+/** A publish that fails, and notes whether it may do more than keep. */
+const KEEPING = 'note("publish", `keep only: ${process.env.MYZEL_KEEP_ONLY}`); process.exit(9);';
+
 test("a run goes through its three phases in order and ends with their exit codes", async (t) => {
   const bench = openBench(t, {
     checkout: 'fs.writeFileSync(join(process.env.MYZEL_WORKSPACE!, "trace"), "checkout ");',
@@ -121,20 +124,50 @@ test("another launcher sees, follows and removes the runs of an engine that is g
   assert.deepEqual(readdirSync(join(bench.dataDir, "runs")), []);
 });
 
-test("the deadline ends a run, and the end says so", async (t) => {
-  const bench = openBench(t, { agent: "forever();" });
+test("the deadline ends a run, and the end says so; publish then keeps its work", async (t) => {
+  const bench = openBench(t, { agent: "forever();", publish: KEEPING });
   const spec = launchSpec({ deadlineSeconds: 1 });
   await bench.launcher.launch(spec);
   const end = await waitForEnd(bench.launcher, spec.jobName);
   assert.equal(end.deadlineExceeded, true);
   assert.deepEqual(end.phases.at(-1)?.signal, "SIGKILL");
+  assert.match(bench.note("publish"), /keep only: 1/);
+});
+
+test("an agent phase that fails leaves its work to be kept, and its end is the run's", async (t) => {
+  const bench = openBench(t, { agent: "process.exit(3);", publish: KEEPING });
+  const spec = launchSpec();
+  await bench.launcher.launch(spec);
+  const end = await waitForEnd(bench.launcher, spec.jobName);
+  assert.deepEqual(
+    end.phases.map(({ phase, exitCode }) => [phase, exitCode]),
+    [
+      ["checkout", 0],
+      ["agent", 3],
+    ],
+  );
+  assert.match(bench.note("publish"), /keep only: 1/);
+});
+
+test("a report that was spooled stays, though the run is stopped at that moment", async (t) => {
+  const bench = openBench(t, {
+    publish: `if (process.env.MYZEL_KEEP_ONLY === "1") note("publish", "kept");
+      fs.writeFileSync(join(process.env.MYZEL_SPOOL_DIR!, "report.json"), JSON.stringify({ success: true }));
+      process.on("SIGTERM", () => process.exit(40)); note("spooled", "yes"); forever();`,
+  });
+  const spec = launchSpec();
+  await bench.launcher.launch(spec);
+  await waitForNote(bench, "spooled");
+  await bench.launcher.stop(spec.jobName, "enough");
+  assert.deepEqual((await waitForEnd(bench.launcher, spec.jobName)).spooledReport, { success: true });
+  assert.equal(existsSync(join(bench.notes, "publish")), false);
 });
 
 test("a stop lets an agent that listens end by itself; publish then keeps its work, and does nothing else", async (t) => {
   const bench = openBench(t, {
     agent:
       'process.on("SIGTERM", () => { console.log("I was asked"); process.exit(7); }); note("agent", "ran"); forever();',
-    publish: 'note("publish", `keep only: ${process.env.MYZEL_KEEP_ONLY}`); process.exit(9);',
+    publish: KEEPING,
   });
   const spec = launchSpec();
   await bench.launcher.launch(spec);

@@ -9,6 +9,11 @@ import type { GitRemote } from "./git-remote.ts";
 /** A helper that waits for a person is not waited for longer. */
 const TIMEOUT_MS = 10_000;
 
+export interface GitLogin {
+  username: string;
+  password: string;
+}
+
 /**
  * The login for the remote; null where there is none, or where the remote needs none.
  * @param environment the engine's, for HOME and whatever the helpers need
@@ -17,7 +22,7 @@ export async function findGitLogin(
   remote: GitRemote,
   environment: NodeJS.ProcessEnv,
   signal: AbortSignal,
-): Promise<{ username: string; password: string } | null> {
+): Promise<GitLogin | null> {
   if (remote.kind !== "http") return null;
   if (remote.username !== null && remote.password !== null) {
     return { username: remote.username, password: remote.password };

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { SECRET_PREFIX, type Phase, type PhaseEnvironment } from "../../../worker-image/contract.ts";
 import { RUN_MARK } from "./end-processes.ts";
+import type { GitLogin } from "./git-login.ts";
 import { FILE_RELAY_URL } from "./git-remote.ts";
 import { RUN_FILES, type RunRecord } from "./run-directory.ts";
 
@@ -17,7 +18,7 @@ export interface PhaseFacts {
   token: string;
   databaseUrl: string;
   /** Of an HTTP remote; null: none. */
-  gitLogin: { username: string; password: string } | null;
+  gitLogin: GitLogin | null;
   /** Address whose connections go through the relay as if it were an SSH remote. */
   relayedUrl: string | null;
   /** Whether git's SSH connections go through the relay. */

@@ -2,15 +2,12 @@
  * The course of one run inside its supervisor: take the run, checkout, agent, publish, write the end.
  *
  * A phase starts only when nothing of the one before is alive. A phase that does not exit with 0 is the
- * last one. Where the run is stopped after its agent began, publish still gets a moment to keep what there is.
+ * last one. Where the run ends after its agent began and before publish, that still gets a moment to keep what there is.
  */
 import { jobEnd } from "../../domain/job.ts";
-import { chmodSync, chownSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import { loginSecrets } from "../../../worker-image/claude-secrets.ts";
-import { secretTexts } from "../../../worker-image/profile-secrets.ts";
-import { PHASES, WORKSPACE, type Phase } from "../../../worker-image/contract.ts";
+import { EXIT, PHASES, WORKSPACE, type Phase } from "../../../worker-image/contract.ts";
 import type { JobEnd, PhaseEnd } from "../launcher.ts";
 import { openControlSocket, takeRun, type ControlSocket, type SupervisorState } from "./control-socket.ts";
 import { endProcesses, type RunProcesses } from "./end-processes.ts";
@@ -25,19 +22,13 @@ import { RUN_FILES, writeJson } from "./run-directory.ts";
 import type { RunRecord, RunSecrets, SupervisorRecord } from "./run-directory.ts";
 import { createRunEnding, type EndingCause, type RunEnding } from "./run-ending.ts";
 import { openRunLog, type RunLog } from "./run-log.ts";
-
-/** Enough for an end with three messages and its log. */
-const RESERVE_BYTES = 65_536;
+import { copyLogin, secretValues } from "./run-logins.ts";
+import { setSpaceAside, storeEnd } from "./store-end.ts";
 
 const LOG_TAIL_BYTES = 8_192;
 
-const RETRY_MS = 1_000;
-
-/** What publish gets to keep the work of a run that was stopped. */
+/** What publish gets to keep the work of a run that never came to it. */
 const KEEP_LIMIT_MS = 60_000;
-
-/** The files of `~/.claude` that make a login; nothing else of it concerns a run. */
-const LOGIN_FILES = [".credentials.json", ".claude.json"];
 
 export interface RunToSupervise {
   directory: string;
@@ -76,7 +67,7 @@ export async function superviseRun(run: RunToSupervise): Promise<void> {
   const live = await prepare(run, ending, control);
   const ended = await runPhases(live);
   control.publish(stateOf(run, "ending", null));
-  if (ending.cause() === "stopped" && leavesWork(ended.phases)) await keepWork(live);
+  if (isToKeep(ended.phases, ending.cause())) await keepWork(live);
   await endProcesses({ ...live.processes, sessions: [] });
   rmSync(RUN_FILES.claude, { recursive: true, force: true });
   const cause = ending.cause();
@@ -128,13 +119,16 @@ async function runPhases(run: LiveRun): Promise<{ phases: PhaseEnd[]; outOfMemor
   return { phases, outOfMemory: false };
 }
 
-/** Whether an agent was at work and nothing of it was published. */
-function leavesWork(phases: readonly PhaseEnd[]): boolean {
+/** Whether publish has still to keep what an agent left: not where it was through, nor where the machine takes the run away. */
+function isToKeep(phases: readonly PhaseEnd[], cause: EndingCause | null): boolean {
+  if (cause === "terminated" || cause === "deleted") return false;
   const last = phases.at(-1);
-  return phases.some(({ phase }) => phase === "agent") && !(last?.phase === "publish" && last.exitCode === 0);
+  if (last?.phase === "agent") return cause !== null || last.exitCode !== 0;
+  if (last?.phase !== "publish" || cause === null) return false;
+  return last.exitCode !== EXIT.ok && last.exitCode !== EXIT.reportSpooled;
 }
 
-/** publish once more, told to keep and not to push. Whatever becomes of it, the run has been stopped. */
+/** publish once more, told to keep and not to push. Whatever becomes of it, the run has ended. */
 async function keepWork(run: LiveRun): Promise<void> {
   const enough = new AbortController();
   const end = (): void => enough.abort();
@@ -216,57 +210,6 @@ async function makePublishDirectories(uid: number | null): Promise<void> {
   }
 }
 
-/** The run's user may read the login but not change it, for publish reads it after the agent did. */
-function copyLogin(source: string, uid: number | null): void {
-  rmSync(RUN_FILES.claude, { recursive: true, force: true });
-  mkdirSync(RUN_FILES.claude, { mode: 0o700 });
-  for (const name of LOGIN_FILES) {
-    const file = join(source, name);
-    if (!existsSync(file)) continue;
-    const copy = join(RUN_FILES.claude, name);
-    writeFileSync(copy, readFileSync(file), { mode: 0o600 });
-    if (uid !== null) showToGroup(copy, 0o440, uid);
-  }
-  if (uid !== null) showToGroup(RUN_FILES.claude, 0o550, uid);
-}
-
-function showToGroup(path: string, mode: number, gid: number): void {
-  chownSync(path, process.getuid?.() ?? 0, gid);
-  chmodSync(path, mode);
-}
-
-/** Best effort: without it the end waits until the disk has room again. */
-function setSpaceAside(): void {
-  try {
-    writeFileSync(RUN_FILES.reserve, Buffer.alloc(RESERVE_BYTES), { mode: 0o600 });
-  } catch {
-    rmSync(RUN_FILES.reserve, { force: true });
-  }
-}
-
-function secretValues(secrets: RunSecrets, gitLogin: PhaseFacts["gitLogin"]): string[] {
-  const { claude } = secrets;
-  return [
-    secrets.token,
-    secrets.databaseUrl,
-    passwordIn(secrets.databaseUrl),
-    passwordIn(secrets.repoUrl ?? ""),
-    ...Object.values(networkVariables(process.env)).map(passwordIn),
-    gitLogin?.password ?? "",
-    ...Object.values(secrets.profile).flatMap(secretTexts),
-    ...(claude === null ? [] : "token" in claude ? [claude.token] : loginSecrets(RUN_FILES.claude)),
-  ];
-}
-
-/** Empty where there is none. */
-function passwordIn(url: string): string {
-  try {
-    return decodeURIComponent(new URL(url).password);
-  } catch {
-    return "";
-  }
-}
-
 function endOf(
   { phases, outOfMemory }: { phases: PhaseEnd[]; outOfMemory: boolean },
   cause: EndingCause | null,
@@ -280,20 +223,6 @@ function endOf(
     gone: cause === "terminated" ? "vanished" : null,
     logTail: log.tail(LOG_TAIL_BYTES) || null,
   });
-}
-
-/** Until it is stored: on a full disk the space set aside is given up for it. */
-async function storeEnd(end: JobEnd, directoryIsThere: () => boolean): Promise<void> {
-  while (directoryIsThere()) {
-    try {
-      writeJson(RUN_FILES.end, end);
-      rmSync(RUN_FILES.reserve, { force: true });
-      return;
-    } catch {
-      rmSync(RUN_FILES.reserve, { force: true });
-      await delay(RETRY_MS);
-    }
-  }
 }
 
 function farewell(cause: EndingCause, reason: string): string {
