@@ -15,12 +15,32 @@ const LARGE = 1_000_000;
 /** How many times the better peer, at a million pending. */
 const AHEAD: Readonly<Record<ShapeName, number>> = { a: 5, b: 1, c: 1, d: 10, e: 10, f: 10 };
 
+/** Shapes in which Myzel is compared with the floor. */
+const AGAINST_FLOOR: readonly ShapeName[] = ["b", "c"];
+
+/** What a cell is of. */
+type CellKey = Pick<CyclesCell, "shape" | "pending" | "contestant">;
+
+/**
+ * Whether the aims need this cell measured anew: of the peers, only the one that was better in these results, where they
+ * have it at all.
+ */
+export function isNeeded({ shape, pending, contestant }: CellKey, kept: Results | null): boolean {
+  if (contestant === "floor") return AGAINST_FLOOR.includes(shape);
+  if (!isPeer(contestant)) return true;
+  const peers = (kept?.cycles ?? []).filter(
+    (one) => one.shape === shape && one.pending === pending && isPeer(one.contestant),
+  );
+  const best = peers.toSorted((one, other) => other.cycles_per_second - one.cycles_per_second)[0];
+  return best === undefined || best.contestant === contestant;
+}
+
 export function judge(results: Results): Aim[] {
   const aims = SHAPE_NAMES.flatMap((shape) => [
     flat(results, shape),
     againstPeers(results, shape, { pending: SMALL, times: 1 }),
     againstPeers(results, shape, { pending: LARGE, times: AHEAD[shape] }),
-    ...(shape === "b" || shape === "c" ? [shareOfFloor(results, shape)] : []),
+    ...(AGAINST_FLOOR.includes(shape) ? [shareOfFloor(results, shape)] : []),
   ]);
   const { inserts, latency, start } = results;
   const large = start.find((cell) => cell.pending === LARGE);
@@ -47,7 +67,7 @@ function flat(results: Results, shape: ShapeName): Aim | null {
 function againstPeers(results: Results, shape: ShapeName, size: { pending: number; times: number }): Aim | null {
   const own = cell(results, "myzel", shape, size.pending);
   const peers = results.cycles.filter(
-    (one) => one.shape === shape && one.pending === size.pending && /^(graphile|pg-boss)/.test(one.contestant),
+    (one) => one.shape === shape && one.pending === size.pending && isPeer(one.contestant),
   );
   if (own === undefined || peers.length === 0) return null;
   const best = Math.max(...peers.map((one) => one.cycles_per_second));
@@ -58,6 +78,10 @@ function againstPeers(results: Results, shape: ShapeName, size: { pending: numbe
     times,
     size.times,
   );
+}
+
+function isPeer(contestant: string): boolean {
+  return /^(graphile|pg-boss)/.test(contestant);
 }
 
 function shareOfFloor(results: Results, shape: ShapeName): Aim | null {

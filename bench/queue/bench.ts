@@ -4,6 +4,7 @@
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isNeeded } from "./aims.ts";
 import { CONTESTANTS } from "./contestants/all.ts";
 import { measureCycles } from "./measures/cycles.ts";
 import type { Cycles } from "./measures/cycles.ts";
@@ -19,7 +20,7 @@ import { keepResults, keptResults, machine, medians } from "./results.ts";
 import type { Results } from "./results.ts";
 import { startBenchServer } from "./server.ts";
 import type { BenchServer } from "./server.ts";
-import { SHAPES } from "./shapes.ts";
+import { SHAPE_NAMES, SHAPES } from "./shapes.ts";
 import type { ShapeName } from "./shapes.ts";
 import { tables } from "./tables.ts";
 
@@ -62,10 +63,17 @@ interface Cell {
   readonly pending: number;
 }
 
-async function runRounds(bench: BenchServer): Promise<Results> {
-  const cells: Cell[] = options.sizes.flatMap((pending) =>
+async function cellsToRun(): Promise<Cell[]> {
+  const all = options.sizes.flatMap((pending) =>
     options.shapes.flatMap((shape) => options.contestants.map((contestant) => ({ pending, shape, contestant }))),
   );
+  if (!options.lean) return all;
+  const kept = await keptResults();
+  return all.filter((cell) => isNeeded(cell, kept));
+}
+
+async function runRounds(bench: BenchServer): Promise<Results> {
+  const cells = await cellsToRun();
   const cycles = new Map<Cell, Cycles[]>(cells.map((cell) => [cell, []]));
   const start = new Map<number, Start[]>(options.sizes.map((pending) => [pending, []]));
   const inserts: Inserts[] = [];
@@ -102,8 +110,9 @@ async function runRounds(bench: BenchServer): Promise<Results> {
 function inTurn(cells: readonly Cell[], round: number): Cell[] {
   const { contestants } = options;
   const turn = (cell: Cell) => (contestants.indexOf(cell.contestant) + round) % contestants.length;
-  const place = (cell: Cell) => Math.floor(cells.indexOf(cell) / contestants.length) * contestants.length + turn(cell);
-  return cells.toSorted((one, other) => place(one) - place(other));
+  const group = ({ pending, shape }: Cell) =>
+    options.sizes.indexOf(pending) * SHAPE_NAMES.length + SHAPE_NAMES.indexOf(shape);
+  return cells.toSorted((one, other) => group(one) - group(other) || turn(one) - turn(other));
 }
 
 function withMedians<Key extends object, Figures extends object>(

@@ -12,6 +12,8 @@ export interface BenchOptions {
   /** Pending tasks. */
   readonly sizes: readonly number[];
   readonly contestants: readonly string[];
+  /** Only the cells that an aim is judged by: of the peers the one that was better before, the floor where it counts. */
+  readonly lean: boolean;
   readonly rounds: number;
   /** How long one cell may take, without making its backlog. */
   readonly boxMs: number;
@@ -28,6 +30,8 @@ const HELP = `npm run bench:queue -- [flags]
   --shapes a,b,c,d,e,f                      default: all
   --sizes 10k,100k,1m                       default: all three
   --contestants <names>                     default: all; --contestants ? lists them
+  --lean                                    of the peers only the one that was better in the kept results,
+                                            of the floor only b and c
   --rounds 3                                medians of so many
   --box 5                                   seconds a cell
   --quick                                   shapes a,b,d at 10k, one round of 2 s
@@ -44,6 +48,7 @@ export function benchOptions(args: readonly string[], known: readonly string[]):
       shapes: { type: "string" },
       sizes: { type: "string" },
       contestants: { type: "string", default: known.join(",") },
+      lean: { type: "boolean", default: false },
       rounds: { type: "string" },
       box: { type: "string" },
       quick: { type: "boolean", default: false },
@@ -60,6 +65,7 @@ export function benchOptions(args: readonly string[], known: readonly string[]):
     shapes: choose("--shapes", values.shapes ?? (quick ? "a,b,d" : SHAPE_NAMES.join(",")), SHAPE_NAMES),
     sizes: (values.sizes ?? (quick ? "10k" : "10k,100k,1m")).split(",").map(size),
     contestants: choose("--contestants", values.contestants, known),
+    lean: values.lean,
     rounds: number("--rounds", values.rounds ?? (quick ? "1" : "3")),
     boxMs: number("--box", values.box ?? (quick ? "2" : "5")) * 1000,
     profile: values.profile,
