@@ -97,8 +97,12 @@ export interface Launcher {
    */
   watch(wake: (runIds?: readonly string[]) => void): () => Promise<void>;
 
-  /** Asks a job to end; returns at once. When nothing of it is alive, `observe` says `ended`. Unknown names are no error. */
-  stop(jobName: string, reason: string): Promise<void>;
+  /**
+   * Asks a job to end, and to keep what its agent left; returns at once. When nothing of it is alive, `observe` says
+   * `ended`; until then it is to be called again. Unknown names are no error.
+   * @param options.atOnce nothing that it leaves would be taken: its report is in, or its run is gone
+   */
+  stop(jobName: string, reason: string, options?: { atOnce?: boolean }): Promise<void>;
 
   /** Removes what is left of an ended job. A job that has not ended is left alone. */
   remove(jobName: string): Promise<void>;

@@ -82,5 +82,5 @@ async function endHung(leader: Leader, { run, heardAt, kept }: Follower): Promis
   const report = { ...failedReport(failure), logs: kept.tail(8_192) };
   if (!(await reportInstead(leader.database, leader.epoch, run.id, report))) return;
   leader.log.warn({ run_id: run.id, job: run.jobName, reason: failure.error }, "ended a run that hangs");
-  await leader.launcher.stop(run.jobName, failure.error);
+  await leader.launcher.stop(run.jobName, failure.error, { atOnce: true });
 }

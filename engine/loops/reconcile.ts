@@ -203,7 +203,8 @@ async function execute(leader: Leader, group: readonly OtherAction[]): Promise<v
     if (one.kind === "note_waiting") await noteWaiting(leader.database, leader.epoch, one.run.id, one.waitingFor);
     if (one.kind === "stop") {
       await leader.logs.takeBeforeStop(one.run);
-      await leader.launcher.stop(one.run.jobName, one.run.stopReason ?? "stopped");
+      const atOnce = one.run.reported;
+      await leader.launcher.stop(one.run.jobName, one.run.stopReason ?? "stopped", { atOnce });
     }
   }
 }
@@ -217,7 +218,7 @@ async function endOrphans(leader: Leader, orphans: readonly Observation[]): Prom
 
 async function endOrphan(leader: Leader, { state, jobName }: Observation): Promise<void> {
   if (state === "ended") await leader.launcher.remove(jobName);
-  else await leader.launcher.stop(jobName, "no live run");
+  else await leader.launcher.stop(jobName, "no live run", { atOnce: true });
 }
 
 async function rest(ms: number, signal: AbortSignal): Promise<void> {

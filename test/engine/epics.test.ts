@@ -1,6 +1,8 @@
 /**
- * Ten epics at once on five repositories, twenty runs live: a real database and a real engine; the jobs are a stand-in
- * that plays agents, each for a moment. No epic starves, no addressee is out of order, and all of them end.
+ * Ten epics at once on five repositories, twenty runs live: a real database and a real engine, but a launcher in memory
+ * whose jobs take a moment, so that more than two hundred tasks pass in seconds and the engine's own order is all that is
+ * judged. No epic starves, no addressee is out of order, and all of them end. With real jobs and real remotes:
+ * test/end-to-end/ten-epics.test.ts.
  */
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";

@@ -15,6 +15,8 @@ import { eventually } from "../support/waiting.ts";
 interface TellingLauncher extends Launcher {
   /** How many runs each look was at; null: everything. */
   readonly looks: (number | null)[];
+  /** The jobs that were to end without keeping anything. */
+  readonly endedAtOnce: string[];
   /** Ends these jobs and tells nobody. */
   end(jobNames: Iterable<string>): void;
   /** Tells the engine; unset: that anything may have changed. */
@@ -25,9 +27,15 @@ interface TellingLauncher extends Launcher {
 function tellingLauncher(inner: InstantLauncher): TellingLauncher {
   const wakes = new Set<(runIds?: readonly string[]) => void>();
   const looks: (number | null)[] = [];
+  const endedAtOnce: string[] = [];
   return {
     ...inner,
     looks,
+    endedAtOnce,
+    stop: async (jobName, reason, options) => {
+      if (options?.atOnce === true) endedAtOnce.push(jobName);
+      await inner.stop(jobName, reason);
+    },
     end: (jobNames) => {
       for (const name of jobNames) {
         const job = inner.jobs.get(name);
@@ -109,7 +117,7 @@ describe("the engine looks", () => {
     launcher.end([...instant.jobs.keys()]);
     launcher.tell();
     await settled(3);
-    assert.equal(instant.jobs.size, 0);
+    await eventually("their jobs are removed", () => instant.jobs.size === 0);
   });
 
   it("at more runs than it reads at a time, and at jobs that belong to none of them", async () => {
@@ -125,5 +133,28 @@ describe("the engine looks", () => {
     assert.equal(launcher.looks[0], null, "once for all");
     assert.deepEqual(instant.stopped, [orphan.jobName]);
     for (const { spec } of live) assert.ok(instant.jobs.has(spec.jobName), "it is left alone");
+  });
+
+  it("at what is to be stopped, which may keep its work unless nobody would take it", async () => {
+    await launch(2);
+    const [stopped, reported] = [...instant.jobs.values()].map(({ spec }) => spec);
+    assert.ok(stopped !== undefined && reported !== undefined);
+    // It was settled two minutes ago, and its job has not ended since.
+    await test.pool.query("update runs set report = $2 where id = $1", [reported.runId, JSON.stringify(doneReport)]);
+    launcher.tell([reported.runId]);
+    await eventually("it is settled", async () => (await count("settled_at is not null")) === 1);
+    await test.pool.query("update runs set settled_at = settled_at - interval '2 minutes' where id = $1", [
+      reported.runId,
+    ]);
+    const orphan = { ...stopped, jobName: "task-x-1", runId: "00000000-0000-4000-8000-000000000000" };
+    instant.jobs.set(orphan.jobName, { spec: orphan, end: null });
+    await test.pool.query("select stop($1, 'not needed')", [stopped.taskId]);
+    launcher.tell();
+    await eventually("all three are stopped", () =>
+      [stopped, reported, orphan].every(({ jobName }) => instant.stopped.includes(jobName)),
+    );
+    launcher.tell();
+    await settled(2);
+    assert.deepEqual(new Set(launcher.endedAtOnce), new Set([reported.jobName, orphan.jobName]));
   });
 });

@@ -69,7 +69,10 @@ describe("the engine's Role", { skip: await ownClusterProblem() }, () => {
     await makeEngineAccount(clients, namespace, kubeconfig);
     const body = { metadata: { name: "myzel-claude" }, stringData: { token: "token" } };
     await clients.core.createNamespacedSecret({ namespace, body });
-    const launcher = await openLauncher({ kubeconfig, namespace }, { instance: "myzel", stuckAfterMs: 1 });
+    const launcher = await openLauncher(
+      { kubeconfig, namespace },
+      { instance: "myzel", stuckAfterMs: 1, keepLimitMs: 1 },
+    );
     try {
       await useEverything(launcher, namespace);
     } finally {
@@ -114,7 +117,15 @@ describe("the engine's Role", { skip: await ownClusterProblem() }, () => {
       const seen = (await launcher.observe()).find(({ runId }) => runId === refused.runId);
       return /no-such-class/.test(seen?.waiting ?? seen?.end?.infrastructure?.error ?? "");
     });
-    await launcher.stop(works.spec.jobName, "end of the test");
+    await bringPodTo(clients, works.pod, moments.running("agent"));
+    await eventually("its agent is seen running", async () => {
+      const observations = await launcher.observe(new Set([works.spec.runId]));
+      return observations.some(({ phase }) => phase === "agent");
+    });
+    await eventually("the stopped run is asked, and then deleted", async () => {
+      await launcher.stop(works.spec.jobName, "end of the test");
+      return deleted(works.pod);
+    });
     await stopWatching();
   }
 

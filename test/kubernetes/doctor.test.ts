@@ -132,6 +132,38 @@ describe("myzel doctor in a cluster", { skip: await kubernetesProblem() }, () =>
     assert.equal(items.length, 0);
   });
 
+  test("the Secrets of profiles: missing, without the key, not to be read, of another launcher's kind", async () => {
+    const namespace = await fresh();
+    await secret(namespace, "npm", "token");
+    const of = (name: string, secrets: ProfileToCheck["secrets"]) => profile({ name, ...(secrets && { secrets }) });
+    const npm = (secret_key: string) => ({ NPM_TOKEN: { secret_name: "npm", secret_key } });
+    const profiles = [
+      of("well", npm("token")),
+      of("keyless", npm("password")),
+      of("missing", { NPM_TOKEN: { secret_name: "nowhere", secret_key: "token" } }),
+      of("process", { NPM_TOKEN: { env_var: "NPM_TOKEN" } }),
+      of("pods", { NPM_TOKEN: { secret_name: "myzel-pods", secret_key: "database-url" } }),
+      of("none", undefined),
+    ];
+    const checks = await look(namespace, { profiles });
+    told(checks, "secrets of well", "ok", /^NPM_TOKEN: their Secrets have the keys$/);
+    told(checks, "secrets of keyless", "problem", /the Secret npm has no key "password"/, /^add it in /);
+    told(
+      checks,
+      "secrets of missing",
+      "problem",
+      /no Secret nowhere/,
+      /create secret generic nowhere --from-file=token=FILE/,
+    );
+    told(checks, "secrets of process", "problem", /^The secret NPM_TOKEN of the profile "process" lies in a variable/);
+    told(checks, "secrets of pods", "problem", /which is for checkout and publish: no agent may have it/);
+    assert.equal(checks.has("secrets of none"), false);
+    const kubeconfig = join(scratch, "secrets.kubeconfig");
+    await makeEngineAccount(clients, namespace, kubeconfig);
+    const asEngine = await look(namespace, { profiles, settings: { kubeconfig } });
+    told(asEngine, "secrets of well", "unknown", /this login may not read the Secret npm/, /describe secret npm/);
+  });
+
   test("with the engine's own account says what that may not know, and is content with its Role", async () => {
     const namespace = await fresh();
     const kubeconfig = join(scratch, "engine.kubeconfig");
@@ -176,6 +208,12 @@ describe("myzel doctor in a cluster", { skip: await kubernetesProblem() }, () =>
     const may = "system:serviceaccount:.*:myzel-engine in the namespace .* may not";
     told(checks, "permissions", "problem", new RegExp(`^${may} create jobs, delete jobs, patch secrets/myzel-pods$`));
     told(checks, "permissions", "problem", /jobs/, /service-account.yaml/);
+    told(
+      checks,
+      "patch pods",
+      "warning",
+      new RegExp(`^${may} patch pods: without it a run that is stopped leaves nothing`),
+    );
     told(checks, "list events", "warning", new RegExp(`^${may} list events: without it nobody is told why`));
     told(checks, "pod login", "problem", /may not write the Secret myzel-pods/);
     told(checks, "pods", "unknown", /this login may not make any/);

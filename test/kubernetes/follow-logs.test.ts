@@ -47,7 +47,8 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
     namespace = (await freshNamespace(clients, "follow")).name;
     database = await testDatabase();
     const where = { kubeconfig: cluster.kubeconfig, namespace };
-    launcher = await openLauncher(where, { podDatabaseUrl: database.url("pod") });
+    // The played agents do not listen to a stop.
+    launcher = await openLauncher(where, { podDatabaseUrl: database.url("pod"), keepLimitMs: 1_000 });
     const secret = { metadata: { name: "myzel-claude" }, stringData: { token: "sk-ant-oat01-test" } };
     await clients.core.createNamespacedSecret({ namespace, body: secret });
     engine = startEngine({});

@@ -34,7 +34,9 @@ describe("an engine whose runs are Jobs", { skip: await kubernetesProblem() }, (
     namespace = await freshNamespace(clients, "engine");
     node = await playedNode(clients);
     database = await testDatabase();
-    launcher = await openLauncher({ kubeconfig, namespace: namespace.name }, { podDatabaseUrl: database.url("pod") });
+    // The played agents do not listen to a stop.
+    const settings = { podDatabaseUrl: database.url("pod"), keepLimitMs: 1_000 };
+    launcher = await openLauncher({ kubeconfig, namespace: namespace.name }, settings);
     const secret = { metadata: { name: "myzel-claude" }, stringData: { token: "sk-ant-oat01-test" } };
     await clients.core.createNamespacedSecret({ namespace: namespace.name, body: secret });
     kubelet = startAutoKubelet(clients, { namespace: namespace.name, node, plan, act });

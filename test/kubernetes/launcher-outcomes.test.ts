@@ -225,7 +225,7 @@ describe("what becomes of a run on Kubernetes", { skip: await kubernetesProblem(
   test("a pod that is stuck terminating before its end holds the slot", async () => {
     const { spec, pod } = await launchBound(launcher, played);
     await holdPod(clients, pod);
-    await bringPodTo(clients, pod, moments.running("agent"));
+    await bringPodTo(clients, pod, moments.running("checkout"));
     await launcher.stop(spec.jobName, "test");
     await eventually("the pod is being deleted", async () => {
       const { metadata } = await clients.core.readNamespacedPod(podKey(pod));

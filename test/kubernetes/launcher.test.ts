@@ -127,7 +127,7 @@ describe("the Kubernetes launcher", { skip: await kubernetesProblem() }, () => {
 
   test("a stopped run stays seen while its pod works, and is gone when the pod is", async () => {
     const { spec, pod } = await launchBound(launcher, played);
-    await bringPodTo(clients, pod, moments.running("agent"));
+    await bringPodTo(clients, pod, moments.running("checkout"));
     await launcher.stop(spec.jobName, "test");
     await launcher.stop(spec.jobName, "test");
     await eventually("the pod is being deleted", async () => {

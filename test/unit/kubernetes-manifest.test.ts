@@ -92,7 +92,25 @@ describe("the Job of a run", () => {
     assert.ok(names.includes("CLAUDE_CODE_OAUTH_TOKEN"));
     for (const name of names) assert.doesNotMatch(name, /TOKEN_HALF|RUN_TOKEN|DATABASE|GIT|BOUND/);
     const mounts = phasesOf({ gitSecret: { kind: "ssh", name: "key" } })["agent"]?.volumeMounts;
-    assert.deepEqual(mounts?.map(({ name }) => name).toSorted(), ["tmp", "workspace"]);
+    assert.deepEqual(mounts?.map(({ name }) => name).toSorted(), ["stop-request", "tmp", "workspace"]);
+  });
+
+  it("shows agent and publish the one annotation that stops them, in a file they cannot write", () => {
+    const fieldPath = "metadata.annotations['myzel.dev/stop']";
+    assert.deepEqual(podOf().volumes?.find(({ name }) => name === "stop-request")?.downwardAPI, {
+      items: [{ path: "at", fieldRef: { fieldPath } }],
+    });
+    const annotations = jobManifest(PLAN).spec?.template.metadata?.annotations;
+    assert.equal(annotations?.["myzel.dev/stop"], undefined, "no run begins stopped");
+    for (const phase of ["agent", "publish"]) {
+      const { env, volumeMounts } = phasesOf()[phase] ?? {};
+      assert.deepEqual(
+        volumeMounts?.find(({ name }) => name === "stop-request"),
+        { name: "stop-request", mountPath: "/run/myzel/stop", readOnly: true },
+      );
+      assert.equal(env?.find(({ name }) => name === "MYZEL_STOP_FILE")?.value, "/run/myzel/stop/at");
+    }
+    assert.ok(!variablesOf("checkout").includes("MYZEL_STOP_FILE"));
   });
 
   it("gives checkout and publish token, database and git login, and the Claude login to publish alone", () => {

@@ -70,6 +70,7 @@ export function pod(given: Partial<SeenPod> = {}): SeenPod {
     graceMs: 30_000,
     disruption: null,
     unschedulable: null,
+    stopAskedAt: null,
     containers: [],
     ...given,
   };

@@ -18,12 +18,14 @@ import { runSession } from "../agent/session.ts";
 import { openTranscript } from "../agent/transcript.ts";
 import { type Brief, EXIT, type Outcome, WORKSPACE } from "../contract.ts";
 import { type PhaseFunction, type PhaseResult, requireVariables, runPhaseProgram } from "../phase-program.ts";
+import { stopSignal } from "../stop-file.ts";
 
 type Environment = Parameters<PhaseFunction>[0];
 
-/** Runs the phase with this environment. When `signal` aborts, the CLI is ended and the outcome is `stopped`. */
-export async function agent(environment: Environment, { signal }: { signal: AbortSignal }): Promise<PhaseResult> {
+/** Runs the phase with this environment. When `signal` aborts, or the stop file fills, the CLI is ended and the outcome is `stopped`. */
+export async function agent(environment: Environment, options: { signal: AbortSignal }): Promise<PhaseResult> {
   const startedAt = performance.now();
+  const signal = AbortSignal.any([options.signal, stopSignal(environment)]);
   const { MYZEL_WORKSPACE: workspace } = requireVariables(environment, ["MYZEL_WORKSPACE"]);
   if (alreadyPublished(workspace)) {
     console.log("An earlier attempt has pushed its commit already; the agent is skipped.");

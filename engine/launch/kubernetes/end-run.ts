@@ -2,18 +2,70 @@
  * Ends runs and removes what is left of them. Touches nothing but what carries our labels, and of that only
  * the very object that was seen. Every call may be repeated.
  */
+import type { Logger } from "pino";
 import type { Api } from "./api.ts";
-import { isStatus } from "./api-error.ts";
+import { ApiError, isBusy, isStatus } from "./api-error.ts";
 import { ANNOTATIONS } from "./labels.ts";
 import type { SeenRun } from "./observe-run.ts";
 import { withPatience } from "./patience.ts";
-import type { SeenObject } from "./seen.ts";
+import { KEEP_LIMIT_MS, planStop } from "./plan-stop.ts";
+import type { SeenObject, SeenPod } from "./seen.ts";
 import type { GivenUp } from "./stuck-pod.ts";
 
 const PATIENCE_MS = 10_000;
 
-/** The Job goes when its pods are gone, so that it is seen for as long as one of them works. */
-export async function stopRun(api: Api, { job, pods }: SeenRun): Promise<void> {
+/** For a question that is refused: the run ends without it. */
+const ASK_PATIENCE_MS = 2_000;
+
+export interface StopOptions {
+  log: Logger;
+  /** What a pod that may have something to keep gets to do so. */
+  keepLimitMs?: number | undefined;
+}
+
+/**
+ * Takes the next step of a stop; to be called again until the run has ended. A pod whose agent has begun is asked to
+ * end and keep what it leaves; any other, and one that takes too long or cannot be asked, is deleted.
+ * @throws ApiError where the server is away
+ */
+export async function stopRun(
+  api: Api,
+  run: SeenRun,
+  { log, keepLimitMs = KEEP_LIMIT_MS }: StopOptions,
+): Promise<void> {
+  const now = Date.now();
+  const step = planStop(run, now, keepLimitMs);
+  if (step.kind === "wait") return;
+  if (step.kind === "ask") {
+    const refusal = await askToStop(api, step.pod, new Date(now));
+    if (refusal === null) return;
+    log.warn({ err: refusal, run_id: run.runId }, "a pod cannot be asked to stop: it is deleted, and keeps nothing");
+  }
+  await deleteRun(api, run);
+}
+
+/** Returns why the pod cannot be asked; null: it was. @throws ApiError where the server is away */
+async function askToStop(api: Api, { name, uid }: SeenPod, at: Date): Promise<ApiError | null> {
+  try {
+    await unlessGone(() =>
+      withPatience({ limitMs: ASK_PATIENCE_MS, busyLimitMs: PATIENCE_MS }, () =>
+        api.request({
+          method: "PATCH",
+          path: podPath(api, name),
+          contentType: "application/merge-patch+json",
+          body: { metadata: { uid, annotations: { [ANNOTATIONS.stop]: at.toISOString() } } },
+        }),
+      ),
+    );
+    return null;
+  } catch (error) {
+    if (!(error instanceof ApiError) || isBusy(error)) throw error;
+    return error;
+  }
+}
+
+/** Ends a run that has nothing to keep. The Job goes when its pods are gone, so that it is seen for as long as one of them works. */
+export async function deleteRun(api: Api, { job, pods }: SeenRun): Promise<void> {
   if (job !== null) {
     if (job.deletedAt === null) await remove(api, jobPath(api, job.name), job, { propagationPolicy: "Foreground" });
     return;

@@ -8,7 +8,7 @@ import type { Launcher, Observation } from "../launcher.ts";
 import { openApi, type Api } from "./api.ts";
 import { createGate } from "./create-gate.ts";
 import { claudeSecretOf, secretProblem } from "./credential.ts";
-import { giveUpRun, removeRun, stopRun } from "./end-run.ts";
+import { deleteRun, giveUpRun, removeRun, stopRun } from "./end-run.ts";
 import type { KubernetesLauncherSettings } from "./launcher-settings.ts";
 import { launchRun } from "./launch-run.ts";
 import { jobManifest } from "./manifest.ts";
@@ -34,7 +34,7 @@ export async function createKubernetesLauncher(settings: KubernetesLauncherSetti
   const picture = createRunPicture({ api, instance, log });
   const podSecret = createPodSecret(api, settings);
   const refusals = createPodRefusals(api);
-  const podless = createPodless();
+  const unannounced = createUnannounced();
 
   return {
     name: "kubernetes",
@@ -51,20 +51,20 @@ export async function createKubernetesLauncher(settings: KubernetesLauncherSetti
     },
     observe: async (runIds) => {
       const seen = await observe({ api, picture, refusals }, settings, runIds);
-      podless.note(seen, runIds);
+      unannounced.note(seen, runIds);
       return seen.map(({ observation }) => observation);
     },
     watch: (wake) => {
-      const stopAsking = podless.wakeFor(wake);
+      const stopAsking = unannounced.wakeFor(wake);
       const stopWatching = picture.watch(wake);
       return async () => {
         stopAsking();
         await stopWatching();
       };
     },
-    stop: async (jobName) => {
+    stop: async (jobName, _reason, { atOnce = false } = {}) => {
       const run = await picture.run(jobName);
-      if (run !== null) await stopRun(api, run);
+      if (run !== null) await (atOnce ? deleteRun(api, run) : stopRun(api, run, settings));
     },
     remove: async (jobName) => {
       const run = await picture.run(jobName);
@@ -116,12 +116,13 @@ async function observe(
   }
 }
 
-/** Nothing tells the watch why a new Job has no pod: such a run is looked at again so often, and after a while no more. */
-const PODLESS_EVERY_MS = 5_000;
+/** What a watch does not tell is looked for so often. */
+const LOOK_EVERY_MS = 5_000;
+/** A new Job without a pod is looked at for so long; then the engine's own looks do. */
 const PODLESS_FOR_MS = 60_000;
 
-/** Runs whose Job is young and has no pod. */
-function createPodless() {
+/** Runs of which something is to be found that no watch announces: why a new Job has no pod, that the time of a stop is up. */
+function createUnannounced() {
   const runIds = new Set<string>();
   return {
     /** @param asked what was looked for; unset: everything */
@@ -129,16 +130,26 @@ function createPodless() {
       for (const runId of [...asked]) runIds.delete(runId);
       const youngest = Date.now() - PODLESS_FOR_MS;
       for (const { run, observation } of seen) {
-        const isYoung = run.job !== null && run.job.createdAt > youngest;
-        if (isYoung && run.pods.length === 0 && observation.state !== "ended") runIds.add(run.runId);
+        if (observation.state !== "ended" && (isPodless(run, youngest) || isStopping(run))) runIds.add(run.runId);
       }
     },
     /** Returns the way to stop. */
     wakeFor: (wake: (runIds: readonly string[]) => void): (() => void) => {
       const timer = setInterval(() => {
         if (runIds.size > 0) wake([...runIds]);
-      }, PODLESS_EVERY_MS);
+      }, LOOK_EVERY_MS);
       return () => clearInterval(timer);
     },
   };
+}
+
+function isPodless({ job, pods }: SeenRun, youngest: number): boolean {
+  return job !== null && job.createdAt > youngest && pods.length === 0;
+}
+
+/** Asked to stop, and not deleted yet. */
+function isStopping({ job, pods }: SeenRun): boolean {
+  return (
+    job?.deletedAt === null && pods.some(({ stopAskedAt, deletedAt }) => stopAskedAt !== null && deletedAt === null)
+  );
 }

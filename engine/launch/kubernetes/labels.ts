@@ -22,6 +22,8 @@ export const ANNOTATIONS = {
   addressee: "myzel.dev/addressee",
   /** JSON: the code and sentence of a run that this launcher gave up. */
   givenUp: "myzel.dev/given-up",
+  /** Of a pod, not of its Job: when it was asked to stop and keep what it leaves, an ISO time. Its phases are shown it. */
+  stop: "myzel.dev/stop",
 } as const;
 
 const MANAGED_BY = "app.kubernetes.io/managed-by";

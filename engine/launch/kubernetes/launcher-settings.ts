@@ -22,6 +22,8 @@ export interface KubernetesLauncherSettings {
   gitSecretsFile?: string | undefined;
   /** After so long without its image or its configuration a run is given up. */
   stuckAfterMs: number;
+  /** What a run that is asked to stop gets to keep what it leaves, before its Job is deleted; default 90 s. */
+  keepLimitMs?: number | undefined;
   /** Most objects that are being created at any moment. */
   createsAtOnce: number;
   /** The pod's login: for checkout and publish. */

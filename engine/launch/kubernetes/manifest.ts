@@ -7,13 +7,15 @@
 import type { V1Job, V1PodSpec, V1Volume } from "@kubernetes/client-node";
 import { ANNOTATIONS, labelsOf } from "./labels.ts";
 import { isLoginDirectory, phaseContainers, type RunPlan } from "./phase-containers.ts";
-import { VOLUMES } from "./pod-layout.ts";
+import { STOP_FILE, VOLUMES } from "./pod-layout.ts";
 
 /** A net only: the engine deletes Jobs when they are settled. */
 const KEEP_FINISHED_SECONDS = 86_400;
 
 /** For an agent that is told to end: to write down what it has. */
 const GRACE_SECONDS = 30;
+
+const STOP_ANNOTATION = `metadata.annotations['${ANNOTATIONS.stop}']`;
 
 /** `node` of the image; the engine's uid elsewhere is of no account. */
 const UID = 1000;
@@ -68,6 +70,8 @@ function ownVolumes({ settings, gitSecret, claudeSecret }: RunPlan): V1Volume[] 
     { name: VOLUMES.workspace, emptyDir: { sizeLimit: settings.disk } },
     { name: VOLUMES.tmp, emptyDir: { sizeLimit: settings.disk } },
     { name: VOLUMES.private, emptyDir: { sizeLimit: settings.disk } },
+    // This one annotation and no other: an agent needs to know nothing of the cluster.
+    { name: VOLUMES.stop, downwardAPI: { items: [{ path: STOP_FILE, fieldRef: { fieldPath: STOP_ANNOTATION } }] } },
   ];
   // Optional: a Secret that is missing is told by the phase that needs it, while a pod that cannot mount waits for ever.
   if (gitSecret?.kind === "ssh") volumes.push(secretVolume(VOLUMES.gitKey, gitSecret.name));

@@ -10,7 +10,7 @@ import { LOGIN_FILE } from "../../../worker-image/claude-secrets.ts";
 import type { LaunchSpec } from "../launcher.ts";
 import type { GitSecret } from "./git-secrets.ts";
 import { POD_SECRET_KEYS, podSecretName, type KubernetesLauncherSettings } from "./launcher-settings.ts";
-import { ENTRYPOINT, PATHS, VOLUMES } from "./pod-layout.ts";
+import { ENTRYPOINT, PATHS, STOP_FILE, VOLUMES } from "./pod-layout.ts";
 import type { PodTemplate } from "./pod-template.ts";
 
 /** A run with everything that its manifest depends on. */
@@ -60,10 +60,11 @@ function environmentOf(phase: Phase, plan: RunPlan): V1EnvVar[] {
     case "checkout":
       return [...common, ...trusted];
     case "agent":
-      return [...common, ...claudeVariables(plan), ...profileVariables(plan), ...modelVariables(plan)];
+      return [...common, ...STOP, ...claudeVariables(plan), ...profileVariables(plan), ...modelVariables(plan)];
     case "publish":
       return [
         ...common,
+        ...STOP,
         ...trusted,
         ...claudeVariables(plan),
         ...profileVariables(plan),
@@ -117,6 +118,9 @@ function gitVariables({ gitSecret, settings }: RunPlan): V1EnvVar[] {
   ];
 }
 
+/** For the phases that have, or are, what a stop keeps. */
+const STOP = plain({ MYZEL_STOP_FILE: `${PATHS.stop}/${STOP_FILE}` });
+
 /** Nobody is asked, nothing of the image is read, and only hosts of the Secret are believed. */
 const SSH = [
   "ssh -F /dev/null",
@@ -163,6 +167,7 @@ function mountsOf(phase: Phase, { gitSecret, claudeSecret, template }: RunPlan):
   const mounts: V1VolumeMount[] = [{ name: VOLUMES.workspace, mountPath: PATHS.workspace }];
   if (phase === "agent") mounts.push({ name: VOLUMES.tmp, mountPath: PATHS.tmp });
   if (phase === "publish") mounts.push({ name: VOLUMES.private, mountPath: PATHS.private });
+  if (phase !== "checkout") mounts.push({ name: VOLUMES.stop, mountPath: PATHS.stop, readOnly: true });
   if (phase !== "agent" && gitSecret?.kind === "ssh") {
     mounts.push({ name: VOLUMES.gitKey, mountPath: PATHS.gitKey, readOnly: true });
   }

@@ -9,14 +9,14 @@ import { parseGivenUp, type GivenUp } from "./stuck-pod.ts";
 
 /** @param isSilent its node has not been heard of past the pod's deadline */
 export function endOfPod(pod: SeenPod, job: SeenJob | null, isSilent: boolean): JobEnd {
-  const phases = phasesOf(pod);
-  if (pod.phase === "Succeeded") return jobEnd({ phases });
-  if (pod.reason === "DeadlineExceeded") return jobEnd({ phases, deadlineExceeded: true });
+  const known = { phases: phasesOf(pod), stopped: pod.stopAskedAt !== null };
+  if (pod.phase === "Succeeded") return jobEnd(known);
+  if (pod.reason === "DeadlineExceeded") return jobEnd({ ...known, deadlineExceeded: true });
   const infrastructure = givenUpAs(job) ?? infrastructureOf(pod, isSilent);
-  if (infrastructure !== null) return jobEnd({ phases, infrastructure });
-  if (wasDeleted(pod)) return jobEnd({ phases, gone: "deleted" });
+  if (infrastructure !== null) return jobEnd({ ...known, infrastructure });
+  if (wasDeleted(pod)) return jobEnd({ ...known, gone: "deleted" });
   const last = pod.containers.findLast(({ state }) => state === "terminated");
-  return jobEnd({ phases, outOfMemory: last?.reason === "OOMKilled" });
+  return jobEnd({ ...known, outOfMemory: last?.reason === "OOMKilled" });
 }
 
 /** Why this launcher gave the run up; null: it did not. */

@@ -11,7 +11,12 @@ export const PATHS = {
   gitKey: "/run/myzel/git",
   /** A Secret that is a `~/.claude` with a login. */
   claude: "/run/myzel/claude",
+  /** What the pod's annotations say of a stop, kept up to date by the kubelet; nobody in the pod can write it. */
+  stop: "/run/myzel/stop",
 } as const;
+
+/** Empty until the run is asked to stop. */
+export const STOP_FILE = "at";
 
 export const VOLUMES = {
   workspace: "workspace",
@@ -19,6 +24,7 @@ export const VOLUMES = {
   tmp: "tmp",
   gitKey: "git-key",
   claude: "claude-login",
+  stop: "stop-request",
 } as const;
 
 /** The worker's entry in the image. */

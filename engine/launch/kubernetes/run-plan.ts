@@ -1,5 +1,5 @@
 /** Everything that a run's manifest depends on: the launch, the settings, the operator's files. */
-import { LaunchError, type LaunchSpec } from "../launcher.ts";
+import { LaunchError, type LaunchSpec, type SecretSource } from "../launcher.ts";
 import { claudeSecretOf } from "./credential.ts";
 import { gitSecretOf, readGitSecrets, type GitSecretRule } from "./git-secrets.ts";
 import { podSecretName, type KubernetesLauncherSettings } from "./launcher-settings.ts";
@@ -38,21 +38,33 @@ export function planRun(spec: LaunchSpec, settings: KubernetesLauncherSettings, 
   };
 }
 
-/** No repetition mends these either. Whether a Secret is there its pod shows. */
 function demandSecrets({ profile, secrets }: LaunchSpec, ofPods: string): void {
   for (const [name, source] of Object.entries(secrets ?? {})) {
-    const whose = `The secret ${name} of the profile "${profile ?? ""}"`;
-    if (!("secret_name" in source)) {
-      const where = "env_var" in source ? "a variable" : "a file";
-      const what = `${whose} lies in ${where} of the engine, and runs are pods here: set its secret_name and secret_key in profiles.secrets.`;
-      throw new LaunchError("pod_refused", what);
-    }
-    if (source.secret_name === ofPods) {
-      throw new LaunchError(
-        "pod_refused",
-        `${whose} names ${ofPods}, which is for checkout and publish: no agent may have it.`,
-      );
-    }
+    demandSecret(source, `the secret ${name} of the profile "${profile ?? ""}"`, ofPods);
+  }
+}
+
+/**
+ * That a pod can have it; whether the Secret is there its pod shows.
+ * @param ofPods the Secret that no agent may have
+ * @throws LaunchError (`pod_refused`: no repetition mends it)
+ */
+export function demandSecret(
+  source: SecretSource,
+  whose: string,
+  ofPods: string,
+): asserts source is Extract<SecretSource, { secret_name: string }> {
+  const what = whose.replace(/^the/, "The");
+  if (!("secret_name" in source)) {
+    const where = "env_var" in source ? "a variable" : "a file";
+    const mend = "runs are pods here: set its secret_name and secret_key in profiles.secrets.";
+    throw new LaunchError("pod_refused", `${what} lies in ${where} of the engine, and ${mend}`);
+  }
+  if (source.secret_name === ofPods) {
+    throw new LaunchError(
+      "pod_refused",
+      `${what} names ${ofPods}, which is for checkout and publish: no agent may have it.`,
+    );
   }
 }
 

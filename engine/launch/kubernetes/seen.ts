@@ -38,6 +38,8 @@ export interface SeenPod extends SeenObject {
   /** The condition DisruptionTarget: somebody of the cluster ended it. */
   disruption: { reason: string; message: string } | null;
   unschedulable: string | null;
+  /** When it was asked to stop and keep what it leaves; null: it was not. */
+  stopAskedAt: number | null;
   /** In the order of the phases. */
   containers: SeenContainer[];
 }
@@ -140,6 +142,7 @@ export function seenPod(pod: PodJson): SeenPod {
     disruption:
       disruption === undefined ? null : { reason: disruption.reason ?? "", message: disruption.message ?? "" },
     unschedulable: scheduled?.status === "False" ? (scheduled.message ?? scheduled.reason ?? "") : null,
+    stopAskedAt: timeOf(pod.metadata.annotations?.[ANNOTATIONS.stop]),
     containers: PHASES.flatMap((phase) => {
       const found = statuses.find(({ name }) => name === phase);
       return found === undefined ? [] : [seenContainer(phase, found)];

@@ -6,4 +6,6 @@ import { openLauncher } from "../launcher-support.ts";
 const { FAULT_ENGINE_URL = "", FAULT_POD_URL = "", FAULT_KUBECONFIG = "", FAULT_NAMESPACE = "" } = process.env;
 const log = pino({ level: "warn" });
 const where = { kubeconfig: FAULT_KUBECONFIG, namespace: FAULT_NAMESPACE };
-await runFaultyEngine(FAULT_ENGINE_URL, await openLauncher(where, { podDatabaseUrl: FAULT_POD_URL, log }), log);
+// Played agents do not listen to a stop: some end by themselves in that time, the others are deleted.
+const settings = { podDatabaseUrl: FAULT_POD_URL, keepLimitMs: 1_000, log };
+await runFaultyEngine(FAULT_ENGINE_URL, await openLauncher(where, settings), log);

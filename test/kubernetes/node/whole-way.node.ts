@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import { sshProblem, sshRemote } from "../../support/git-remotes.ts";
 import { type Answer, type ModelRequest, text, textsOf, toolUse } from "../../support/scripted-model.ts";
@@ -16,8 +17,9 @@ import { GIT_LOGIN, type Stage, startStage } from "./stage.ts";
 
 /** What the agent does stands in its prompt. */
 function playAgent(request: ModelRequest): Answer {
-  const command = /RUN:(.*)/.exec(textsOf(request, "user"))?.[1] ?? "true";
-  return request.step === 0 ? toolUse("Bash", { command }) : text("Done.");
+  const said = textsOf(request, "user");
+  const command = [/RUN:(.*)/, /THEN:(.*)/][request.step]?.exec(said)?.[1] ?? (request.step === 0 ? "true" : null);
+  return command === null ? text("Done.") : toolUse("Bash", { command });
 }
 
 describe("a run on a real node", { skip: await nodeProblem(), timeout: 900_000 }, () => {
@@ -91,12 +93,67 @@ describe("a run on a real node", { skip: await nodeProblem(), timeout: 900_000 }
       "tr '\\0' '\\n' < /proc/1/environ | grep -ciE 'database|git_(password|username|ssh)|run_token|token_half' || true",
       "ls /var/run/secrets/kubernetes.io 2>&1",
       "touch /opt/myzel/x 2>&1",
+      "wc -c < /run/myzel/stop/at",
+      "touch /run/myzel/stop/x 2>&1",
+      "rm /run/myzel/stop/at 2>&1",
     ].join("; ");
     stage.model.requests.length = 0;
     const { result } = await stage.work({ prompt: `RUN:${command}` });
     assert.equal(result["success"], true, JSON.stringify(result));
     const said = textsOf(stage.model.requests.at(-1), "user");
     assert.match(said, /1000\nCapEff:\s+0000000000000000\n0\n0\n.*No such file.*\n.*Read-only file system/);
+    assert.match(said, /Read-only file system\n0\n.*Read-only file system\n.*Read-only file system/, "nor stop itself");
+  });
+
+  test("a run that is stopped keeps its commit and its session, and the next attempt goes on from there", async (t) => {
+    const waiting = "sleep 100; echo woke > woken.txt";
+    stage.model.requests.length = 0;
+    const stopped = stage.work({
+      prompt: `RUN:echo kept > kept.txt && git add kept.txt && git commit -qm 'Keep me'\nTHEN:${waiting}`,
+      repo_url: await stage.forPods(stage.served.url),
+      branch: "stopped",
+    });
+    await eventually("the agent sleeps", async () => stage.model.requests.some(({ step }) => step === 1), 60_000);
+    const { rows: live } = await stage.database.pool.query<{ id: string }>(
+      "select id from tasks where status = 'running'",
+    );
+    const id = live[0]?.id;
+    // The command that the model answered with has begun.
+    await delay(2_000);
+    const stoppedAt = performance.now();
+    await stage.database.pool.query("select stop($1, 'the goal has changed')", [id]);
+    assert.equal((await stopped).result["code"], "stopped");
+    const ended = await eventually(
+      "its slot is free",
+      async () => {
+        const found = await stage.database.pool.query(
+          `select r.failure_code, r.finished_at, w.branch, octet_length(w.bundle) as bundle, w.session_id
+           from runs r left join run_work w on w.run_id = r.id where r.task_id = $1 and r.finished_at is not null`,
+          [id],
+        );
+        return found.rows[0] as Record<string, unknown> | undefined;
+      },
+      60_000,
+    );
+    t.diagnostic(`stop to the free slot: ${Math.round(performance.now() - stoppedAt)} ms`);
+    assert.deepEqual([ended["failure_code"], ended["branch"]], ["stopped", "stopped"]);
+    assert.ok(Number(ended["bundle"]) > 0 && ended["session_id"] !== null, JSON.stringify(ended));
+    assert.equal(stage.remote.head("stopped"), null, "nothing is pushed");
+
+    await stage.database.pool.query("select reschedule($1, continue => true)", [id]);
+    const done = await eventually(
+      "the next attempt is done",
+      async () => {
+        const found = await stage.database.pool.query(
+          "select result from tasks where id = $1 and status = 'completed'",
+          [id],
+        );
+        return found.rows[0] as { result: Record<string, unknown> } | undefined;
+      },
+      60_000,
+    );
+    assert.equal(done.result["success"], true, JSON.stringify(done.result));
+    assert.equal(stage.remote.file("stopped", "kept.txt"), "kept\n");
   });
 
   test("a repository that cannot be had is said in the result", async () => {

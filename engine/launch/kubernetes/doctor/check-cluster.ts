@@ -7,13 +7,14 @@ import type { CredentialSource } from "../../launcher.ts";
 import { openApi, type Api } from "../api.ts";
 import { ApiError } from "../api-error.ts";
 import { labelsOf } from "../labels.ts";
-import type { KubernetesLauncherSettings } from "../launcher-settings.ts";
+import { podSecretName, type KubernetesLauncherSettings } from "../launcher-settings.ts";
 import { readOperatorFiles, type OperatorFiles } from "../run-plan.ts";
 import { checkRights } from "./account.ts";
 import { checkDeployment } from "./deployment.ts";
 import { checkPods, sampleSpec, type ProfileToCheck } from "./dry-run.ts";
 import { checkNamespace } from "./namespace.ts";
 import { checkPolicies, egressPolicies } from "./network.ts";
+import { checkProfileSecrets } from "./profile-secrets.ts";
 import { checkQuotas } from "./quotas.ts";
 import { checkCredential, checkGitSecrets, checkPodSecret } from "./secrets.ts";
 import { checkServer } from "./server.ts";
@@ -65,6 +66,7 @@ async function lookAround(api: Api, looking: Looking): Promise<Check[]> {
     group("permissions", checkRights(api, { user, instance, claudeSecret: claudeSecret.name })),
     group("pod login", checkPodSecret(api, instance)),
     ...credentials.map((one) => group(`claude login ${one.name}`, checkCredential(api, one, claudeSecret))),
+    group("profile secrets", checkProfileSecrets(api, profiles, podSecretName(instance))),
     group("git logins", checkGitSecrets(api, files.gitSecrets)),
     group("engine pods", checkDeployment(api)),
     group("pods", checkPods(api, profiles, { settings, files })),

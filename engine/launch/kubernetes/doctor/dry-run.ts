@@ -4,7 +4,7 @@
  */
 import type { V1Job } from "@kubernetes/client-node";
 import { ok, problem, unknown, warning, type Check } from "../../../check.ts";
-import { LaunchError, type CredentialSource, type LaunchSpec } from "../../launcher.ts";
+import { LaunchError, type CredentialSource, type LaunchSpec, type ProfileSecrets } from "../../launcher.ts";
 import type { Api } from "../api.ts";
 import { ApiError } from "../api-error.ts";
 import type { KubernetesLauncherSettings } from "../launcher-settings.ts";
@@ -21,6 +21,8 @@ export interface ProfileToCheck {
   memory: string | null;
   credential: CredentialSource;
   podTemplate: unknown;
+  /** What its agents are given; missing: nothing. */
+  secrets?: ProfileSecrets;
 }
 
 /** A run of no task: the values are as long as real ones. */

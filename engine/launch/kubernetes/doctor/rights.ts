@@ -29,6 +29,7 @@ export function usefulRights(claudeSecret: string): (Right & { loss: string })[]
   const core = { group: "" };
   return [
     { ...core, verb: "get", resource: "pods", subresource: "log", loss: "logs of live runs cannot be read" },
+    { ...core, verb: "patch", resource: "pods", loss: "a run that is stopped leaves nothing of its work" },
     { ...core, verb: "list", resource: "events", loss: "nobody is told why the cluster refuses a pod" },
     {
       ...core,
