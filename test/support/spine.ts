@@ -52,7 +52,7 @@ export interface Spine {
 /** @param script of the model; its conversation is the agent's */
 export async function startSpine(
   script: Script,
-  options: { claudeToken?: string | null; environment?: NodeJS.ProcessEnv } = {},
+  options: { claudeToken?: string | null; environment?: NodeJS.ProcessEnv; maxLiveRuns?: number } = {},
 ): Promise<Spine> {
   const claudeToken = options.claudeToken === undefined ? CLAUDE_TOKEN : options.claudeToken;
   const dataDir = await mkdtemp(join(tmpdir(), "myzel-spine-"));
@@ -79,7 +79,7 @@ export async function startSpine(
       launcher,
       log,
       pollIntervalMs: 5_000,
-      maxLiveRuns: 4,
+      maxLiveRuns: options.maxLiveRuns ?? 4,
       keepTranscriptsMs: 86_400_000,
       runKey: Buffer.alloc(32, 1),
       signal: controller.signal,

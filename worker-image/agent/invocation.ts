@@ -66,11 +66,17 @@ function mcpServers(brief: Brief, workspace: string): Record<string, unknown> {
   const server = {
     command: process.execPath,
     args: [join(import.meta.dirname, "..", "mcp", "server.ts")],
-    env: { MYZEL_OUTBOX: outbox, MYZEL_OFFER: JSON.stringify(offer) },
+    env: { MYZEL_OUTBOX: outbox, MYZEL_OFFER: JSON.stringify(offer), ...compiledCode() },
     // Else the tools' descriptions stay out of the first request and the model must search for it.
     alwaysLoad: true,
   };
   return { ...brief.profile.mcp_servers, [SERVER_NAME]: server };
+}
+
+/** The server's start-up is part of every agent's; the CLI is not given this variable, so the server would not get it. */
+function compiledCode(): Record<string, string> {
+  const directory = process.env["NODE_COMPILE_CACHE"];
+  return directory ? { NODE_COMPILE_CACHE: directory } : {};
 }
 
 function flag(name: string, value: string | number | null): string[] {

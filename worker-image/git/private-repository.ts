@@ -43,6 +43,12 @@ export async function fetchRemote(context: GitContext, remote: RemoteAddress, de
   await git(context, ["fetch", ...options, "--", remote.url, "+refs/heads/*:refs/remotes/origin/*"]);
 }
 
+/** Brings commits of the remote without their history, where it gives them all; returns whether it did. */
+export async function fetchCommits(context: GitContext, remote: RemoteAddress, shas: string[]): Promise<boolean> {
+  const options = ["--quiet", "--no-tags", "--no-write-fetch-head", "--depth=1"];
+  return (await tryGit(context, ["fetch", ...options, "--", remote.url, ...shas])).exitCode === 0;
+}
+
 /**
  * Brings the agent's HEAD with its history.
  * @returns its commit; null where the agent left no repository that can be read
@@ -76,4 +82,5 @@ export async function isOnRemote(context: GitContext, sha: string): Promise<bool
   return end.exitCode === 0 && end.stdout !== "";
 }
 
-const SHA = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;
+/** A commit's whole name. */
+export const SHA = /^(?:[0-9a-f]{40}|[0-9a-f]{64})$/;

@@ -13,6 +13,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Of the phase's own variables, what git's transports need. */
 const PASSED_ON = [
   "GIT_SSL_CAINFO",
+  "GIT_SSH_VARIANT",
   "SSH_AUTH_SOCK",
   "http_proxy",
   "https_proxy",

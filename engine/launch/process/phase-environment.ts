@@ -81,6 +81,8 @@ function commonVariables(phase: Phase, { directory, record }: PhaseFacts): Phase
     ...(record.tz === null ? {} : { TZ: record.tz }),
     HOME: phase === "publish" ? publishHome : join(work, "home"),
     TMPDIR: phase === "publish" ? publishHome : join(work, "tmp"),
+    // A record of an older engine has none.
+    ...(record.compiled ? { NODE_COMPILE_CACHE: record.compiled } : {}),
     [RUN_MARK]: record.runId,
     MYZEL_PHASE: phase,
     MYZEL_WORKSPACE: work,
@@ -99,8 +101,20 @@ function gitVariables(facts: PhaseFacts): PhaseEnvironment {
   return {
     ...facts.network,
     ...(gitLogin === null ? {} : { MYZEL_GIT_USERNAME: gitLogin.username, MYZEL_GIT_PASSWORD: gitLogin.password }),
-    ...(facts.relay ? { GIT_SSH_COMMAND: [record.node, record.relayClient, socket].map(shellQuoted).join(" ") } : {}),
+    ...(facts.relay ? relayVariables(record, socket) : {}),
     ...(relayedUrl === null ? {} : { MYZEL_GIT_INSTEAD_OF: `${relayedUrl}=${FILE_RELAY_URL}` }),
+  };
+}
+
+/**
+ * git hands on no variable of the phase's, so that of Node stands in the command. Its kind is said, else git starts the
+ * program twice a connection, once to ask.
+ */
+function relayVariables({ node, relayClient, compiled }: RunRecord, socket: string): PhaseEnvironment {
+  const cache = compiled ? `NODE_COMPILE_CACHE=${shellQuoted(compiled)} ` : "";
+  return {
+    GIT_SSH_COMMAND: `${cache}${[node, relayClient, socket].map(shellQuoted).join(" ")}`,
+    GIT_SSH_VARIANT: "ssh",
   };
 }
 

@@ -9,6 +9,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import type { Launcher } from "../launcher.ts";
 import { resolveCredential } from "./claude-credential.ts";
+import { compiledCode } from "./compiled-code.ts";
 import { runDirectory, type ProcessLauncherSettings } from "./launcher-settings.ts";
 import { listRuns, observeRuns } from "./observe-runs.ts";
 import { readLog } from "./read-log.ts";
@@ -27,6 +28,7 @@ const LOG_POLL_MS = 1_000;
 export function createProcessLauncher(settings: ProcessLauncherSettings): Launcher {
   const { dataDir, log } = settings;
   const runs = createRunWatch(dataDir, log);
+  const compiled = compiledCode(settings);
   const tidied = tidy(settings);
 
   return {
@@ -37,7 +39,7 @@ export function createProcessLauncher(settings: ProcessLauncherSettings): Launch
       return "problem" in resolved ? resolved.problem : null;
     },
     launch: async (spec) => {
-      const started = await startRun(spec, settings);
+      const started = await startRun(spec, settings, compiled);
       runs.follow(spec.jobName);
       return started;
     },
@@ -62,6 +64,7 @@ export function createProcessLauncher(settings: ProcessLauncherSettings): Launch
     logs: (jobName, reading) => readLog(runDirectory(dataDir, jobName), { pollMs: LOG_POLL_MS, ...reading }),
     close: async () => {
       runs.close();
+      await compiled.close();
       await tidied;
     },
   };

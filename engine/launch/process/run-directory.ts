@@ -33,6 +33,8 @@ export const RUN_FILES = {
   spool: "spool",
   /** A copy of the `~/.claude` login, while the run lives. */
   claude: "claude",
+  /** The run's way to compiled code. */
+  compiled: "compiled",
 } as const;
 
 /** What a supervisor needs to know that is no secret. */
@@ -49,6 +51,8 @@ export interface RunRecord {
   workerImage: string;
   relayClient: string;
   claude: string | null;
+  /** NODE_COMPILE_CACHE of the run's programs; null: none. */
+  compiled: string | null;
   /** PATH of the phases. */
   path: string;
   lang: string;

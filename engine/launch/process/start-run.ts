@@ -14,6 +14,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { LaunchError, type LaunchSpec } from "../launcher.ts";
 import { locateClaude, searchPath } from "./claude-cli.ts";
 import { resolveCredential } from "./claude-credential.ts";
+import type { CompiledCode } from "./compiled-code.ts";
 import { parseRemote } from "./git-remote.ts";
 import { prepareDataDir, runDirectory, runsHaveUsers, type ProcessLauncherSettings } from "./launcher-settings.ts";
 import { mirrorName, mirrorPath } from "./mirror.ts";
@@ -45,6 +46,7 @@ const checkedClaudes = new Set<string>();
 export async function startRun(
   spec: LaunchSpec,
   settings: ProcessLauncherSettings,
+  compiled: CompiledCode,
 ): Promise<{ podName: string | null }> {
   const credential = resolveCredential(spec.credential, settings);
   if ("problem" in credential) throw new LaunchError("launch_failed", credential.problem);
@@ -52,7 +54,8 @@ export async function startRun(
   const profile = resolveProfileSecrets(spec, settings);
   const directory = runDirectory(settings.dataDir, spec.jobName);
 
-  const record = readJson<RunRecord>(join(directory, RUN_FILES.record)) ?? makeRunDirectory(directory, spec, settings);
+  const record =
+    readJson<RunRecord>(join(directory, RUN_FILES.record)) ?? makeRunDirectory(directory, spec, settings, compiled);
   if (record.runId !== spec.runId) {
     throw new LaunchError("launch_failed", `The directory ${directory} belongs to another run, ${record.runId}.`);
   }
@@ -69,14 +72,20 @@ export async function startRun(
 }
 
 /** Builds the directory under another name and puts it in place; where another launch was faster, its one counts. */
-function makeRunDirectory(directory: string, spec: LaunchSpec, settings: ProcessLauncherSettings): RunRecord {
+function makeRunDirectory(
+  directory: string,
+  spec: LaunchSpec,
+  settings: ProcessLauncherSettings,
+  compiled: CompiledCode,
+): RunRecord {
   const { dataDir } = settings;
   const fresh = join(dirname(directory), `.new-${spec.jobName}-${randomBytes(6).toString("hex")}`);
   const range = runsHaveUsers() ? uidRange(settings.runUidBase) : null;
   const uid = range === null ? null : reserveUid(dataDir, range, { runId: spec.runId, jobName: spec.jobName });
   try {
-    const record = runRecord(spec, settings, range, uid);
+    const known = runRecord(spec, settings, range, uid);
     mkdirSync(fresh, { mode: uid === null ? 0o700 : 0o711 });
+    const record = { ...known, compiled: compiled.giveTo(known, { fresh, directory }) };
     writeJson(join(fresh, RUN_FILES.record), record);
     for (const name of [RUN_FILES.work, `${RUN_FILES.work}/home`, `${RUN_FILES.work}/tmp`]) {
       makeOwned(join(fresh, name), uid);
@@ -100,7 +109,7 @@ function runRecord(
   settings: ProcessLauncherSettings,
   range: UidRange | null,
   uid: number | null,
-): RunRecord {
+): Omit<RunRecord, "compiled"> {
   const { dataDir, environment } = settings;
   const kit = worker(settings, uid);
   const hasMirror = spec.repoUrl !== null && parseRemote(spec.repoUrl).kind !== "other" && !settings.cloneDepth;
