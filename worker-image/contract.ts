@@ -148,6 +148,8 @@ export interface BriefHost {
 /** The attempt that left the work which this one goes on from. */
 export interface BriefContinues {
   run_id: string;
+  /** Where its commits begin; of a planner the commit that its plan began from. */
+  base_sha: string | null;
   /** The last commit of its bundle; null: it left no commits. */
   head_sha: string | null;
   /** Null: its session could not be kept. */
@@ -198,6 +200,8 @@ export interface CheckoutRecord {
   branch: string | null;
   /** The commit that the branch started from; null in an empty repository and where there is none. */
   start_sha: string | null;
+  /** Of a planner, whose start is its plan's: the commit of the default branch that its work tree began from. */
+  shown_sha?: string | null;
   /** What of the brief's `continues` is in the workspace; null or missing: nothing, the agent starts from the start. */
   continued?: ContinuedWork | null;
 }
@@ -295,11 +299,13 @@ export interface Report extends Outcome {
  * | `MYZEL_BOUND_TO` | checkout, publish | the pod (or process) this run binds to |
  * | `MYZEL_GIT_USERNAME`, `MYZEL_GIT_PASSWORD` | checkout, publish | HTTPS credential, offered to the brief's remote only |
  * | `GIT_SSH_COMMAND` | checkout, publish | transport for SSH remotes, used as it is |
- * | `MYZEL_GIT_INSTEAD_OF` | checkout, publish | `<address>=<other>`: git uses the other address in place of the brief's; may be unset |
+ * | `GIT_SSH_VARIANT` | checkout, publish | its kind, as git names it, where git cannot tell by its name and would start it once more to ask; may be unset |
+ * | `MYZEL_GIT_INSTEAD_OF` | checkout, publish | `<from>=<to>`, split at the last `=`: git reaches remotes that begin with `from` at `to`; may be unset |
  * | `MYZEL_REPO_MIRROR` | checkout, publish | path of a bare mirror to borrow objects from while cloning; may be unset |
  * | `MYZEL_CLONE_DEPTH` | checkout, publish | shallow clone of so many commits; unset: whole |
  * | `MYZEL_CHECKS_WAIT_SECONDS` | publish | how long a merge waits for the checks of its pull request; default 900 |
  * | `MYZEL_KEEP_ONLY` | publish | `1`: the run was told to stop; keep what it leaves, push and report nothing |
+ * | `MYZEL_STOP_FILE` | agent, publish | a file that is empty or missing until the run is to stop: the agent ends as `stopped`, publish keeps what there is, pushes and reports nothing; may be unset |
  * | `MYZEL_PRIVATE_DIR` | publish | an empty directory the agent never had access to, for publish's own repository |
  * | `MYZEL_SPOOL_DIR` | publish | where a report is left that the database could not take |
  * | `CLAUDE_CODE_OAUTH_TOKEN` | agent; publish for masking | the Claude token |
@@ -307,9 +313,9 @@ export interface Report extends Outcome {
  * | `MYZEL_SECRET_<NAME>` | agent; publish for masking | a secret of the profile, which the agent gets as `<NAME>` |
  * | `MYZEL_CLAUDE_PATH` | agent | the CLI; default `claude` on the PATH |
  * | `MYZEL_MODEL_BASE_URL` | agent | another model endpoint; the only one accepted where it is set |
- * | `MYZEL_GIT_INSTEAD_OF` | checkout, publish | `<from>=<to>`, split at the last `=`: remotes that begin with `from` are reached at `to`; may be unset |
  * | `MYZEL_RUN_MARK` | all | the run's id: by it a launcher without users of its own finds every process of the run |
  * | `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`, `GIT_SSL_CAINFO` | checkout, publish | as git knows them; may be unset |
+ * | `NODE_COMPILE_CACHE` | all | compiled code of the phases, read only or nobody's but the run's own user's; may be unset |
  * | `PATH`, `LANG`, `TZ`, `HOME`, `TMPDIR` | all | as their names say |
  */
 export type PhaseEnvironment = Record<string, string>;

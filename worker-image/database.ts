@@ -8,6 +8,7 @@
 import { Client, DatabaseError } from "pg";
 import type { Brief, FinishEpic, OutboxTask, Report } from "./contract.ts";
 import { withPatience } from "./patience.ts";
+import type { EndedEpic } from "./plan/ended-sections.ts";
 import type { KeptWork } from "./work/keep-work.ts";
 
 /** How long an unreachable database is waited for. */
@@ -44,6 +45,8 @@ export interface PodDatabase {
   storeTranscript(transcript: { content: Buffer; rawBytes: number; truncated: boolean }): Promise<void>;
   /** Announces what is about to be pushed, or, `final`, leaves the report that the engine settles from. */
   writeReport(report: Report, options: { final: boolean }): Promise<void>;
+  /** Of these epics those that ended so long ago that the plan need not hold them any more. */
+  endedEpics(ids: string[]): Promise<EndedEpic[]>;
   /** The same brief, once the run was told to stop. */
   loadStoppedBrief(): Promise<Brief>;
   /** Keeps what is not pushed, before the report; replaces what this run stored before. Works while the run is being stopped. */
@@ -84,6 +87,10 @@ export function podDatabase(settings: PodDatabaseSettings): PodDatabase {
     async writeReport(report, { final }) {
       const text = "select write_report($1, $2, $3, $4::jsonb, $5)";
       await call(settings, text, [runId, token, boundTo, JSON.stringify(report), final]);
+    },
+    async endedEpics(ids) {
+      const text = "select id, plan_commit from ended_epics($1, $2, $3, $4::uuid[])";
+      return (await call(settings, text, [runId, token, boundTo, ids])) as EndedEpic[];
     },
     async loadStoppedBrief() {
       const rows = await call(settings, "select load_stopped_brief($1, $2, $3) as brief", [runId, token, boundTo]);

@@ -44,6 +44,6 @@ begin
 
   -- the pod: these functions
   execute format(
-    'grant execute on function load_brief, store_transcript, write_report, load_work, store_work, load_stopped_brief to %I',
+    'grant execute on function load_brief, store_transcript, write_report, load_work, store_work, load_stopped_brief, ended_epics to %I',
     v_pod);
 end $$;

@@ -70,8 +70,8 @@ create or replace function brief_continues(p_run runs) returns jsonb
   language plpgsql stable as $$
 begin
   return (
-    select jsonb_build_object('run_id', r.id, 'head_sha', w.head_sha, 'session_id', w.session_id,
-      'code', r.failure_code, 'error', r.error)
+    select jsonb_build_object('run_id', r.id, 'base_sha', w.base_sha, 'head_sha', w.head_sha,
+      'session_id', w.session_id, 'code', r.failure_code, 'error', r.error)
     from run_work w join runs r on r.id = w.run_id
     where w.run_id = continued_run(p_run.task_id, p_run.attempt));
 end $$;

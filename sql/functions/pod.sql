@@ -149,3 +149,19 @@ begin
     update runs set announced = p_report where id = p_run_id;
   end if;
 end $$;
+
+-- Of these epics (of the first 10,000 of them) those that ended more than 14 days ago, with the commit of the plan as
+-- their Green last left it: publish takes their sections out of the plan. None that no Green planned. Raises MZ003.
+-- Locks: the run's row.
+create or replace function ended_epics(p_run_id uuid, p_token text, p_bound_to text, p_ids uuid[])
+  returns table (id uuid, plan_commit text)
+  language plpgsql security definer set search_path = public, pg_temp
+  set enable_seqscan = off set jit = off as $$
+#variable_conflict use_column
+begin
+  perform demand_run(p_run_id, p_token, p_bound_to, false);
+  return query
+    select e.id, e.plan_commit from epics e
+    where e.id = any (p_ids[1:10000]) and e.ended_at < myzel_now() - interval '14 days' and e.plan_commit is not null
+    order by e.ended_at;
+end $$;

@@ -66,6 +66,7 @@ describe("what runs leave", () => {
     const brief = await bind(second);
     assert.deepEqual(brief.continues, {
       run_id: first,
+      base_sha: "base",
       head_sha: "head",
       session_id: null,
       code: "usage_limit",

@@ -99,6 +99,23 @@ describe("the pod's functions", () => {
     assert.equal(rows[0].content.toString(), "two");
   });
 
+  it("of the epics it names, a run is told those that ended long ago and had a plan", async () => {
+    await loadBrief();
+    const ids = Array.from({ length: 5 }, (_, at) => `00000000-0000-7000-8000-00000000000${at}`);
+    const [old, young, active, planless, unknown] = ids;
+    const insert = `insert into epics (id, addressee, title, state, end_code, ended_at, plan_commit)
+      values ($1, 'g', 't', $2, $3, myzel_now() - $4::interval, $5)`;
+    await db.pool.query(insert, [old, "stopped", "stopped", "14 days 1 minute", "abc"]);
+    await db.pool.query(insert, [young, "finished", "finished", "13 days 23 hours", "abc"]);
+    await db.pool.query(insert, [active, "active", null, null, "abc"]);
+    await db.pool.query(insert, [planless, "failed", "gave_up", "1 year", null]);
+    const ask = async (named: unknown[], boundTo = "pod-1") =>
+      (await pod.query("select * from ended_epics($1, $2, $3, $4::uuid[])", [run, db.token(run), boundTo, named])).rows;
+    assert.deepEqual(await ask([unknown, planless, active, young, old]), [{ id: old, plan_commit: "abc" }]);
+    assert.deepEqual(await ask([]), []);
+    await assert.rejects(ask([old], "pod-2"), fenced);
+  });
+
   it("the pod's login can call these and nothing else", async () => {
     const denied = { code: "42501" };
     for (const statement of [
@@ -119,7 +136,15 @@ describe("the pod's functions", () => {
     );
     assert.deepEqual(
       rows.map((row) => row.proname),
-      ["load_brief", "load_stopped_brief", "load_work", "store_transcript", "store_work", "write_report"],
+      [
+        "ended_epics",
+        "load_brief",
+        "load_stopped_brief",
+        "load_work",
+        "store_transcript",
+        "store_work",
+        "write_report",
+      ],
     );
     const tables = await pod.query(
       "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'v') and has_table_privilege(oid, 'select, insert, update, delete')",

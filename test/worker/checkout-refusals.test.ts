@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -16,7 +16,7 @@ import {
   sshRemote,
   type SshRemote,
 } from "../support/git-remotes.ts";
-import { type PodRun, podRun, type PodTask } from "../support/pod-run.ts";
+import { asPod, type PodRun, podRun, type PodTask } from "../support/pod-run.ts";
 import { eventually } from "../support/waiting.ts";
 
 const LOGIN = { username: "somebody", password: "correct-horse-battery" };
@@ -211,6 +211,19 @@ test("an address that got past the database is still refused with a sentence", a
   const pod = await podFor({ repo_url: remote.url });
   await pod.db.pool.query("set session_replication_role = replica; update tasks set repo_url = 'ext::sh -c date'");
   assert.match(await refused(pod), /control character|transport/);
+});
+
+test("a remote that is away while an earlier attempt's commit may be there is asked again by another attempt", async () => {
+  const pod = await podFor({ repo_url: "http://127.0.0.1:1/x.git", branch: "work" });
+  const announced = JSON.stringify({ success: true, branch: "work", commit_sha: "a".repeat(40) });
+  await pod.db.pool.query("update runs set announced = $1", [announced]);
+  await pod.db.settle(pod.taskId, { action: "requeue", success: false, failure_code: "lost", retry_after_seconds: 0 });
+  await pod.db.claimAll();
+  const next = await asPod(pod.db, pod.taskId);
+  closing.push(() => rmSync(next.directory, { recursive: true, force: true }));
+  const end = await checkout(next.environment, { signal: new AbortController().signal, networkPatienceMs: 0 });
+  const { report } = await next.stored();
+  assert.deepEqual([end.exitCode, report?.code, report?.error], [20, "lost", end.message]);
 });
 
 test("a fenced run does nothing: a wrong token, another pod, a run that was stopped", async () => {

@@ -1,6 +1,6 @@
 /** The way to a host's API: proxies and certificates as git knows them, limits, patience. */
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -9,6 +9,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, test } from "node:test";
+import { promisify } from "node:util";
 import { HostError } from "../../worker-image/hosts/host.ts";
 import { type ApiAccess, httpApi } from "../../worker-image/hosts/http-api.ts";
 
@@ -58,7 +59,8 @@ test("a proxy of the phase is used, and not for what NO_PROXY names", async () =
   assert.deepEqual(await apiAt(`http://127.0.0.1:${direct}`, { environment }).call("GET", "/x"), { by: "host" });
 });
 
-test("a certificate is trusted by GIT_SSL_CAINFO, and else refused", async () => {
+/** A host with a certificate that nobody knows, and that certificate's file. */
+async function selfSigned(): Promise<{ base: string; cert: string }> {
   const directory = mkdtempSync(join(tmpdir(), "myzel-tls-"));
   closing.push(() => rmSync(directory, { recursive: true }));
   const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];
@@ -67,12 +69,31 @@ test("a certificate is trusted by GIT_SSL_CAINFO, and else refused", async () =>
   execFileSync("openssl", [...make, ...subject, "-keyout", key, "-out", cert], { stdio: "ignore" });
   const options = { key: readFileSync(key), cert: readFileSync(cert) };
   const port = await listening(createTlsServer(options, (_, response) => response.end('{"is":"secret"}')));
-  const base = `https://127.0.0.1:${port}`;
+  return { base: `https://127.0.0.1:${port}`, cert };
+}
+
+test("a certificate is trusted by GIT_SSL_CAINFO, and else refused", async () => {
+  const { base, cert } = await selfSigned();
   assert.deepEqual(await apiAt(base, { environment: { GIT_SSL_CAINFO: cert } }).call("GET", "/"), { is: "secret" });
   await assert.rejects(
     apiAt(base).call("GET", "/"),
     (error) => error instanceof HostError && /cannot be reached \(DEPTH_ZERO_SELF_SIGNED_CERT\)/.test(error.message),
   );
+});
+
+test("a certificate of the system's authorities is trusted, as git trusts it", async () => {
+  const { base, cert } = await selfSigned();
+  const module = join(import.meta.dirname, "../../worker-image/hosts/http-api.ts");
+  const script = `
+    import { httpApi } from ${JSON.stringify(module)};
+    const { signal } = new AbortController();
+    const access = { name: "GitHub", base: ${JSON.stringify(base)}, token: "x", headers: {}, environment: {}, signal, patienceMs: 0 };
+    console.log(JSON.stringify(await httpApi(access).call("GET", "/")));`;
+  // What a system trusts is read once in the life of a process.
+  const { stdout } = await promisify(execFile)(process.execPath, ["--input-type=module", "--eval", script], {
+    env: { PATH: process.env["PATH"], SSL_CERT_FILE: cert },
+  });
+  assert.equal(stdout, '{"is":"secret"}\n');
 });
 
 test("a host that cannot be reached or talks nonsense is said, and never the token", async () => {

@@ -245,6 +245,21 @@ test("a remote that cannot be reached does not cost the work", async () => {
   assert.equal(next.git("rev-parse", "HEAD"), head);
 });
 
+test("a limited run says so, although the remote cannot be asked for what an earlier attempt announced", async () => {
+  const earlier = await checkedOut();
+  const announced = { success: true, branch: "work", commit_sha: commit(earlier, { "lost.txt": "1" }) };
+  await earlier.db.pool.query("update runs set announced = $1", [JSON.stringify(announced)]);
+  const pod = await nextAttempt(earlier);
+  assert.equal((await pod.phase("checkout")).exitCode, 0);
+  const head = commit(pod, { "one.txt": "1" });
+  renameSync(remote.path, `${remote.path}.away`);
+  pod.outcome(LIMIT);
+  const { report } = await published(pod);
+  renameSync(`${remote.path}.away`, remote.path);
+  assert.deepEqual([report.code, report.error, report.work_kept], ["usage_limit", LIMIT.error, true]);
+  assert.equal((await keptOf(pod)).head_sha, head);
+});
+
 test("work that begins where the remote no longer is costs the attempt its start, not its run", async () => {
   remote.commit("gone", { "g.txt": "g" });
   const away = await checkedOut({ branch: "gone" });

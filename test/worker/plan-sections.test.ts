@@ -5,12 +5,15 @@ import fc from "fast-check";
 import {
   bytesOf,
   epicMarker,
+  epicsOf,
   hasSections,
   newSection,
   preambleOf,
   sectionOf,
   shortened,
   textOf,
+  titleOf,
+  withoutSections,
   withSection,
 } from "../../worker-image/plan/sections.ts";
 
@@ -48,6 +51,22 @@ test("a section is put in the place of the one before, and nothing else changes"
   assert.equal(sectionOf(changed, TWO), sectionOf(PLAN, TWO));
   assert.equal(preambleOf(changed), "# Plan\n\nBy hand, for all.");
   assert.equal(withSection(changed, ONE, sectionOf(PLAN, ONE) ?? ""), PLAN, "and back again");
+});
+
+test("sections of some epics are taken out, whatever else is there stays as it is", () => {
+  assert.deepEqual(epicsOf(PLAN), [ONE, TWO]);
+  assert.equal(withoutSections(PLAN, []), PLAN);
+  assert.equal(withoutSections(PLAN, [ONE]), PLAN.replace(`${sectionOf(PLAN, ONE)}\n\n`, ""));
+  assert.equal(withoutSections(PLAN, [ONE, TWO]), "# Plan\n\nBy hand, for all.\n\n");
+  const twice = `${PLAN}\n## Login again ${epicMarker(ONE)}\n`;
+  assert.deepEqual(epicsOf(twice), [ONE, TWO]);
+  assert.deepEqual(epicsOf(withoutSections(twice, [ONE])), [TWO]);
+});
+
+test("a section is called what its heading says", () => {
+  assert.equal(titleOf(sectionOf(PLAN, TWO) ?? ""), "Search");
+  assert.equal(titleOf(newSection({ id: ONE, title: "Ä #1" }).trim()), "Ä 1");
+  assert.equal(titleOf(""), "");
 });
 
 test("a new section comes last; in an empty plan it is all there is", () => {

@@ -1,6 +1,15 @@
 /** The plan's way to a planner and back into the repository: real remotes, a real database. */
 import assert from "node:assert/strict";
-import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import type { Report } from "../../worker-image/contract.ts";
@@ -53,9 +62,9 @@ function heading(pod: PodRun): string {
   return `## Login ${epicMarker(pod.taskId)}`;
 }
 
-/** The next attempt at the same task, as the engine makes it after an infrastructure failure. */
-async function nextAttempt(pod: PodRun): Promise<PodRun> {
-  await pod.db.settle(pod.taskId, { action: "requeue", success: false, failure_code: "lost", retry_after_seconds: 0 });
+/** The next attempt at the same task, as the engine makes it after such a failure. */
+async function nextAttempt(pod: PodRun, failure_code = "lost"): Promise<PodRun> {
+  await pod.db.settle(pod.taskId, { action: "requeue", success: false, failure_code, retry_after_seconds: 0 });
   await pod.db.claimAll();
   const next = await asPod(pod.db, pod.taskId);
   closing.push(() => rmSync(next.directory, { recursive: true, force: true }));
@@ -95,7 +104,8 @@ test("the work tree shows the default branch as it is now, with the plan branch'
   const plan = remote.commit(BRANCH, { [PLAN]: OTHERS, "old.txt": "" });
   remote.commit("main", { "new.txt": "new", [PLAN]: "of the default branch" });
   const pod = await checkedOut();
-  assert.deepEqual(pod.record(), { already_published: false, branch: BRANCH, start_sha: plan });
+  const shown_sha = remote.head("main");
+  assert.deepEqual(pod.record(), { already_published: false, branch: BRANCH, start_sha: plan, shown_sha });
   assert.equal(pod.git("rev-parse", "HEAD"), remote.head("main"));
   assert.equal(pod.git("status", "--porcelain"), `M ${PLAN}`);
   assert.equal(readFileSync(join(pod.repo, PLAN), "utf8"), `${OTHERS}\n${heading(pod)}\n`);
@@ -230,12 +240,7 @@ test("a Green that a usage limit cut short goes on with what it had written into
     const section = write(pod, "Half of it");
     pod.outcome({ success: false, code: "usage_limit", error: "5-hour limit", summary: null });
     assert.equal((await published(pod, /^/)).code, "usage_limit");
-    await pod.db.settle(pod.taskId, {
-      ...{ action: "requeue", success: false, failure_code: "usage_limit", retry_after_seconds: 0 },
-    });
-    await pod.db.claimAll();
-    const next = await asPod(pod.db, pod.taskId);
-    closing.push(() => rmSync(next.directory, { recursive: true, force: true }));
+    const next = await nextAttempt(pod, "usage_limit");
     assert.deepEqual(await next.phase("checkout"), { exitCode: 0, stderr: "", message: null });
     assert.equal(sectionOf(readFileSync(join(next.repo, PLAN), "utf8"), pod.taskId), section);
     remote.commit("main", { [`moved-${before === null}.txt`]: "" });
@@ -244,6 +249,160 @@ test("a Green that a usage limit cut short goes on with what it had written into
     assert.ok((await published(next)).success);
     assert.equal(remote.file(BRANCH, PLAN), `${before === null ? "" : `${before}\n`}${whole}\n`);
     remote.git("update-ref", "-d", `refs/heads/${BRANCH}`);
+  }
+});
+
+test("what a person writes into a section while its Green waits for a limit to pass is kept", async () => {
+  for (const isCommitted of [true, false]) {
+    const pod = await green();
+    const plan = (goal: string) => `${heading(pod)}\n\nGoal: ${goal}.\n\n- form: open\n- tests: open\n`;
+    remote.commit(BRANCH, { [PLAN]: plan("a login") });
+    assert.equal((await pod.phase("checkout")).exitCode, 0);
+    write(pod, "Goal: a login.\n\n- form: done\n- tests: open");
+    if (isCommitted) {
+      pod.git("add", "--all");
+      pod.git("commit", "--quiet", "--message", "The plan");
+    }
+    await limited(pod);
+    remote.commit(BRANCH, { [PLAN]: plan("a login by e-mail") });
+    const second = await nextAttempt(pod, "usage_limit");
+    assert.equal((await second.phase("checkout")).exitCode, 0);
+    await limited(second);
+    const third = await nextAttempt(pod, "usage_limit");
+    assert.equal((await third.phase("checkout")).exitCode, 0);
+    write(third, "Goal: a login.\n\n- form: done\n- tests: under way");
+    third.outcome();
+    assert.ok((await published(third)).success);
+    assert.equal(
+      remote.file(BRANCH, PLAN),
+      `${heading(pod)}\n\nGoal: a login by e-mail.\n\n- form: done\n- tests: under way\n`,
+    );
+  }
+});
+
+async function limited(pod: PodRun, isKept = true): Promise<void> {
+  pod.outcome({ success: false, code: "usage_limit", error: "5-hour limit", summary: null });
+  assert.equal((await published(pod, /^/)).work_kept, isKept);
+}
+
+test("a Green that goes on reads its own half of the plan, and what others wrote meanwhile", async () => {
+  const pod = await green();
+  const plan = (goal: string, state: string) => `${heading(pod)}\n\nGoal: ${goal}.\n\n- form: ${state}\n`;
+  remote.commit(BRANCH, { [PLAN]: plan("a login", "open") });
+  assert.equal((await pod.phase("checkout")).exitCode, 0);
+  write(pod, "Goal: a login.\n\n- form: done");
+  await limited(pod);
+  remote.commit(BRANCH, { [PLAN]: `${OTHERS}\n${plan("a login by e-mail", "open")}` });
+  const next = await nextAttempt(pod, "usage_limit");
+  assert.equal((await next.phase("checkout")).exitCode, 0);
+  const merged = `${OTHERS}\n${plan("a login by e-mail", "done")}`;
+  assert.equal(readFileSync(join(next.repo, PLAN), "utf8"), merged);
+  assert.deepEqual(readdirSync(join(next.workspace, "tmp")), []);
+  next.outcome();
+  assert.ok((await published(next)).success);
+  assert.equal(remote.file(BRANCH, PLAN), merged);
+});
+
+test("of a Green that was cut short before it wrote anything nothing is kept, and it begins with the plan as it is", async () => {
+  const pod = await green();
+  remote.commit(BRANCH, { [PLAN]: OTHERS });
+  assert.equal((await pod.phase("checkout")).exitCode, 0);
+  await limited(pod, false);
+  const noted = await nextAttempt(pod, "usage_limit");
+  assert.equal((await noted.phase("checkout")).exitCode, 0);
+  noted.write({ "notes.txt": "Not published, but the agent's." });
+  await limited(noted);
+  const byHand = remote.commit(BRANCH, { [PLAN]: `${OTHERS}\n${heading(pod)}\n\nBy hand.\n` });
+  const next = await nextAttempt(noted, "usage_limit");
+  assert.equal((await next.phase("checkout")).exitCode, 0);
+  assert.equal(existsSync(join(next.repo, "notes.txt")), true);
+  next.outcome();
+  const report = await published(next, /left out: notes.txt/);
+  assert.deepEqual([report.success, report.commit_sha, remote.head(BRANCH)], [true, null, byHand], "a person's commit");
+});
+
+test("of a Green whose remote cannot be reached its own commits alone are kept, and it goes on from them", async () => {
+  const pod = await green();
+  remote.commit(BRANCH, { [PLAN]: OTHERS });
+  assert.equal((await pod.phase("checkout")).exitCode, 0);
+  const limitedAlone = async (of: PodRun): Promise<void> => {
+    renameSync(remote.path, `${remote.path}.away`);
+    await limited(of);
+    renameSync(`${remote.path}.away`, remote.path);
+    const { rows } = await of.db.pool.query("select bundle, base_sha from run_work where run_id = $1", [of.runId]);
+    const header = (rows[0].bundle as Buffer).toString("latin1").split("\n\n", 1)[0] ?? "";
+    assert.deepEqual([header.match(/(?<=^-)\w+/gm), rows[0].base_sha], [[main], plan]);
+  };
+  const [main, plan] = [remote.head("main"), remote.head(BRANCH)];
+  const section = write(pod, "Half of it");
+  await limitedAlone(pod);
+  remote.commit("main", { "moved.txt": "" });
+  const next = await nextAttempt(pod, "usage_limit");
+  assert.equal((await next.phase("checkout")).exitCode, 0);
+  assert.equal(readFileSync(join(next.repo, PLAN), "utf8"), `${OTHERS}\n${section}\n`);
+  await limitedAlone(next);
+});
+
+test("a Green merges nothing, and opens no pull request for its plan", async () => {
+  const merging = { options: { kind: "merge", merge_branch: "feature" }, project: { merge_policy: "auto" } };
+  remote.commit("feature", { "f.txt": "" });
+  assert.match(await refused(merging), /^A task of kind merge is for a worker, and "project-mgr-web" is a Green: /);
+  const pod = await checkedOut({ options: { pull_request: true } });
+  write(pod, "Mine.");
+  const report = await published(pod);
+  assert.deepEqual([report.success, report.pull_request_url], [true, null], report.error ?? "");
+});
+
+test("what a person wrote meanwhile is kept, although the clone has one commit of history", async () => {
+  const pod = await green();
+  const plan = (goal: string) => `${heading(pod)}\n\nGoal: ${goal}.\n\n- form: open\n- tests: open\n`;
+  remote.commit(BRANCH, { [PLAN]: plan("a login") });
+  pod.environment["MYZEL_CLONE_DEPTH"] = "1";
+  assert.equal((await pod.phase("checkout")).exitCode, 0);
+  write(pod, "Goal: a login.\n\n- form: done\n- tests: open");
+  remote.commit(BRANCH, { [PLAN]: plan("a login by e-mail") });
+  pod.outcome();
+  assert.ok((await published(pod)).success);
+  assert.equal(remote.file(BRANCH, PLAN), plan("a login by e-mail").replace("form: open", "form: done"));
+});
+
+/** An epic of the database that ended so many days ago; its Green last left the plan with this commit. */
+async function endedEpic(pod: PodRun, id: string, { daysAgo, plan }: { daysAgo: number; plan: string }): Promise<void> {
+  await pod.db.pool.query(
+    `insert into epics (id, addressee, title, state, end_code, ended_at, plan_commit)
+     values ($1, 'project-mgr-web', 'Ended', 'finished', 'finished', myzel_now() - make_interval(days => $2), $3)`,
+    [id, daysAgo, plan],
+  );
+}
+
+test("sections of epics that ended long ago leave the plan, but for what a person wrote since, and the commit says which", async () => {
+  const [old, edited, young, unknown, active] = [1, 2, 3, 4, 5].map((at) => `00000000-0000-7000-8000-0000000000e${at}`);
+  const section = (id = "", text = "Done.") => `## Epic ${id.slice(-2)} ${epicMarker(id)}\n\n### Steps\n\n${text}\n\n`;
+  const all = [old, edited, young, unknown, active];
+  const plan = remote.commit(BRANCH, { [PLAN]: `For all.\n\n${all.map((id) => section(id)).join("")}` });
+  for (const depth of ["", "1"]) {
+    const pod = await green();
+    for (const id of [old, edited]) await endedEpic(pod, id ?? "", { daysAgo: 15, plan });
+    await endedEpic(pod, young ?? "", { daysAgo: 13, plan });
+    await endedEpic(pod, active ?? "", { daysAgo: 15, plan });
+    await pod.db.pool.query("update epics set state = 'active', end_code = null, ended_at = null where id = $1", [
+      active,
+    ]);
+    const sections = [section(old), section(edited, "Done. But look at this again."), section(young)];
+    const before = `For all.\n\n${sections.join("")}${section(unknown)}${section(active)}`;
+    const parent = remote.commit(BRANCH, { [PLAN]: before });
+    if (depth !== "") pod.environment["MYZEL_CLONE_DEPTH"] = depth;
+    assert.equal((await pod.phase("checkout")).exitCode, 0);
+    pod.outcome();
+    assert.equal((await published(pod)).commit_sha, null, "nothing new, no commit");
+    await pod.db.pool.query("update runs set report = null");
+    const own = write(pod, "Mine.");
+    assert.ok((await published(pod)).success);
+    assert.equal(remote.file(BRANCH, PLAN), `${before.replace(section(old), "")}${own}\n`);
+    assert.equal(remote.git("rev-parse", `${BRANCH}^`), parent);
+    const said = `Plan: Login\n\nSections of ended epics leave the plan; the parent has them:\n- Epic e1 (${old})\n\n`;
+    const ours = `Myzel-Epic: ${pod.taskId}\nMyzel-Task: ${pod.taskId}`;
+    assert.equal(remote.git("show", "--no-patch", "--format=%B", BRANCH), `${said}${ours}`);
   }
 });
 

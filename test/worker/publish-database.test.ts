@@ -68,6 +68,14 @@ test("where the database is gone from the beginning, nothing is pushed and the r
   assert.deepEqual(remote.branches(), ["refs/heads/main"]);
 });
 
+test("where the database is gone, a failure of the agent's own is reported as what it is", async () => {
+  pod.outcome({ success: false, code: "usage_limit", error: "5-hour limit", resets_at: 1_900_000_000 });
+  const end = await publish({ ...pod.environment, MYZEL_DATABASE_URL: "postgres://u:p@127.0.0.1:1/x" }, impatient);
+  assert.equal(end.exitCode, 40);
+  const { success, code, error, resets_at } = spooled();
+  assert.deepEqual([success, code, error, resets_at], [false, "usage_limit", "5-hour limit", 1_900_000_000]);
+});
+
 test("where the database goes after the push, the report is spooled whole", async () => {
   const { url, shut, server } = await door();
   try {

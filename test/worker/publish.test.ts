@@ -264,6 +264,16 @@ test("failing checks are pushed only where the profile says so, and stay a failu
   assert.deepEqual([report.success, report.code, report.commit_sha], [false, "checks_failed", head]);
 });
 
+test("failing work that cannot be pushed stays what it was, and is kept", async () => {
+  remote.commit("work", { "a.txt": "a" });
+  const pod = await checkedOut({ branch: "work", profile: { push_failing_work: true } });
+  commit(pod, { b: "" });
+  remote.commit("work", { "a.txt": "theirs" });
+  pod.outcome({ success: false, code: "checks_failed", error: "The checks fail." });
+  assert.match(await rejected(pod, "checks_failed"), /^The checks fail\. Its work could not be pushed: .* has moved/);
+  assert.equal((await pod.stored()).report?.work_kept, true);
+});
+
 test("a missing outcome and one that makes no sense are no_report", async () => {
   const pod = await checkedOut();
   commit(pod, { a: "" });
@@ -284,6 +294,25 @@ test("a repeated publish finds its commit on the remote and makes no second one"
   await pod.db.pool.query("update runs set report = null");
   assert.deepEqual(await published(pod), first);
   assert.equal(remote.git("rev-list", "--count", `main..${first.branch}`), "2");
+});
+
+test("what an earlier attempt pushed is neither lost nor done again because the remote is away for a moment", async () => {
+  const pod = await checkedOut();
+  commit(pod, { a: "" });
+  pod.outcome();
+  const report = await published(pod);
+  await pod.db.pool.query("update runs set report = null");
+  const second = await nextAttempt(pod);
+  assert.equal((await second.phase("checkout")).exitCode, 0);
+  renameSync(remote.path, `${remote.path}.away`);
+  assert.equal((await second.phase("publish")).exitCode, 0);
+  renameSync(`${remote.path}.away`, remote.path);
+  const { report: lost } = await second.stored();
+  assert.deepEqual([lost?.success, lost?.code, lost?.work_kept], [false, "lost", false]);
+  assert.match(lost?.error ?? "", /^The agent was skipped.* was not found/);
+  const third = await nextAttempt(second);
+  assert.equal((await third.phase("checkout")).exitCode, 0);
+  assert.deepEqual([third.record().already_published, await published(third)], [true, report]);
 });
 
 test("an attempt after a lost report finds the announced commit on the remote and skips the agent", async () => {

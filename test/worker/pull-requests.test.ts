@@ -10,6 +10,7 @@ import {
   eachWithRemote,
   http,
   mergeRun,
+  nextAttempt,
   published,
   remote,
   runOf,
@@ -48,6 +49,27 @@ test("a repository that allows no merge commits is merged as it allows", async (
   remote.commit("feature", { "b.txt": "1" });
   const refused = await published(await mergeRun("github", host));
   assert.match(refused.error ?? "", /could not be merged: GitHub answered 405: merge commits are not allowed/);
+});
+
+test("a merge whose report was lost is found, although the host has removed its branch since", async () => {
+  const host = await startHost("github");
+  remote.commit("feature", { "a.txt": "1" });
+  const pod = await mergeRun("github", host);
+  const first = await published(pod);
+  assert.equal(first.success, true, first.error ?? "");
+  await pod.db.pool.query("update runs set report = null");
+  remote.git("update-ref", "-d", "refs/heads/feature");
+  const second = await nextAttempt(pod);
+  assert.equal((await second.phase("checkout")).exitCode, 0);
+  assert.equal(second.record().already_published, true);
+  assert.equal((await second.phase("publish")).exitCode, 0);
+  const again = (await second.stored()).report;
+  assert.deepEqual(
+    [again?.success, again?.commit_sha, again?.branch],
+    [true, first.commit_sha, "main"],
+    again?.error ?? "",
+  );
+  assert.equal(host.requests.length, 1);
 });
 
 test("the token follows no redirect to another host", async () => {

@@ -8,7 +8,7 @@ import { readFileSync } from "node:fs";
 import { type IncomingMessage, request as httpRequest, type RequestOptions, Agent as HttpAgent } from "node:http";
 import { request as httpsRequest, Agent as HttpsAgent } from "node:https";
 import { setTimeout as delay } from "node:timers/promises";
-import { rootCertificates } from "node:tls";
+import { getCACertificates } from "node:tls";
 import { HostError } from "./host.ts";
 
 export interface ApiAccess {
@@ -205,7 +205,8 @@ function agentFor({ environment }: ApiAccess, url: URL): HttpAgent {
   );
   if (url.protocol !== "https:") return new HttpAgent({ proxyEnv });
   const own = environment["GIT_SSL_CAINFO"];
-  return new HttpsAgent({ proxyEnv, ...(own ? { ca: [...rootCertificates, readFileSync(own, "utf8")] } : {}) });
+  const trusted = [...new Set([...getCACertificates("default"), ...getCACertificates("system")])];
+  return new HttpsAgent({ proxyEnv, ca: own ? [...trusted, readFileSync(own, "utf8")] : trusted });
 }
 
 async function readAnswer(response: IncomingMessage): Promise<RawAnswer> {

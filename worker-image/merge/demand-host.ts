@@ -2,10 +2,12 @@
 import type { Brief } from "../contract.ts";
 import type { RemoteAddress } from "../git/remote-address.ts";
 import { hostAddress } from "../hosts/find-host.ts";
+import { isPlanner } from "../plan/planner.ts";
 import { RunFailure } from "../run-failure.ts";
 
-/** Pure: a task that wants a pull request, to be looked at (`open`) or to be merged (`merge`). */
+/** Pure: a task that wants a pull request, to be looked at (`open`) or to be merged (`merge`). A plan wants none. */
 export function wantedOfHost(brief: Brief): "open" | "merge" | null {
+  if (isPlanner(brief)) return null;
   if (brief.merge !== null) return brief.merge.policy === "pull_request" ? "merge" : null;
   return brief.pull_request ? "open" : null;
 }

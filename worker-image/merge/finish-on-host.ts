@@ -8,7 +8,7 @@ import { isAncestor } from "../git/private-repository.ts";
 import { git } from "../git/run-git.ts";
 import { findHost } from "../hosts/find-host.ts";
 import { type Branches, type CodeHost, HostError, type PullRequest } from "../hosts/host.ts";
-import { commonCommit, type RemoteCopy, tipOf, type Work } from "../publish/publish-work.ts";
+import { commonCommit, type RemoteCopy, tipOf, type Work } from "../publish/remote-copy.ts";
 import { targetBranch } from "./branches.ts";
 import { wantedOfHost } from "./demand-host.ts";
 import { mergeOnHost } from "./merge-on-host.ts";

@@ -24,7 +24,7 @@ import { readRemoteState } from "../git/remote-state.ts";
 import { GitError, type GitContext } from "../git/run-git.ts";
 import { decideStart, wantedOf } from "../git/starting-point.ts";
 import { createMasker } from "../masking.ts";
-import { workBranch } from "../merge/branches.ts";
+import { landingBranch, workBranch } from "../merge/branches.ts";
 import { demandHost } from "../merge/demand-host.ts";
 import { withPatience } from "../patience.ts";
 import { checkOutPlan } from "../plan/check-out-plan.ts";
@@ -74,7 +74,9 @@ export async function checkout(environment: Environment, options: CheckoutOption
     } catch (error) {
       const failure = asRunFailure(error);
       if (failure === null) throw error;
-      return await reportFailure(database, masker.text(failure.message));
+      // What is announced may be on a remote that is only away for now: the run is repeated.
+      const code = brief.announced !== null && isPassing(error) ? "lost" : "checkout_failed";
+      return await reportFailure(database, { code, error: masker.text(failure.message) });
     }
   } catch (error) {
     return endOfError(error, options.signal, (text) => masker.text(text));
@@ -92,12 +94,12 @@ async function layOut(
   await makeDirectories(workspace);
   await writeFile(join(workspace, WORKSPACE.brief), JSON.stringify(brief, null, 2));
   await layOutResults(workspace, brief.files);
-  const record: CheckoutRecord =
+  let record: CheckoutRecord =
     remote === null ? { ...NOTHING_TO_CLONE } : await fetchWork(brief, remote, workspace, environment, options);
   const goesOn = brief.continues !== null && !record.already_published;
   const loaded = goesOn ? await database.loadWork() : null;
   if (loaded !== null) {
-    record.continued = await layOutWork({ brief, loaded, record, workspace, environment, signal: options.signal });
+    record = await layOutWork({ brief, loaded, record, workspace, environment, signal: options.signal });
     console.log(record.continued === null ? LOST_WORK : "Goes on from what an earlier attempt left.");
   }
   await writeFile(join(workspace, WORKSPACE.checkout), JSON.stringify(record, null, 2));
@@ -145,13 +147,14 @@ async function fetchWork(
       // What is merged is seen in the whole history only.
       depth: brief.merge === null ? depthOf(environment) : null,
     });
-    return { already_published: await isPublished(context, target, branch, announced), branch, start_sha: startSha };
+    const landed = landingBranch(brief, branch, state);
+    return { already_published: await isPublished(context, target, landed, announced), branch, start_sha: startSha };
   });
 }
 
-/** Somebody may have gone on from what an earlier attempt pushed. */
-async function isPublished(context: GitContext, clone: string, branch: string, announced: string | null) {
-  return announced !== null && (await isOnRemoteBranch(context, clone, { sha: announced, branch }));
+/** Somebody may have gone on from what an earlier attempt pushed, or have merged it and removed its branch. */
+async function isPublished(context: GitContext, clone: string, branch: string | null, announced: string | null) {
+  return announced !== null && branch !== null && (await isOnRemoteBranch(context, clone, { sha: announced, branch }));
 }
 
 /** Fresh ones: a pod that was restarted runs this phase again, after an agent may have been here. */
@@ -167,9 +170,9 @@ function depthOf(environment: Environment): number | null {
   return Number.isSafeInteger(depth) && depth > 0 ? depth : null;
 }
 
-async function reportFailure(database: PodDatabase, sentence: string): Promise<PhaseResult> {
-  await database.writeReport(failedReport({ code: "checkout_failed", error: sentence }), { final: true });
-  return { exitCode: EXIT.checkoutFailed, message: sentence };
+async function reportFailure(database: PodDatabase, failure: Parameters<typeof failedReport>[0]): Promise<PhaseResult> {
+  await database.writeReport(failedReport(failure), { final: true });
+  return { exitCode: EXIT.checkoutFailed, message: failure.error };
 }
 
 function isPassing(error: unknown): boolean {

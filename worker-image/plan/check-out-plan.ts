@@ -10,9 +10,19 @@ import { readRemoteState, type RemoteState } from "../git/remote-state.ts";
 import { git, type GitContext } from "../git/run-git.ts";
 import { decideStart } from "../git/starting-point.ts";
 import { RunFailure } from "../run-failure.ts";
+import { mergeSections } from "./merge-sections.ts";
 import type { PlannerBrief } from "./planner.ts";
 import { readPlan } from "./read-plan.ts";
-import { bytesOf, newSection, PLAN_DIRECTORY, PLAN_FILE, sectionOf, shortened, withSection } from "./sections.ts";
+import {
+  bytesOf,
+  newSection,
+  PLAN_DIRECTORY,
+  PLAN_FILE,
+  sectionOf,
+  shortened,
+  trimmed,
+  withSection,
+} from "./sections.ts";
 
 /** A longer plan is laid out without the sections of other epics. */
 const MAX_SHOWN_BYTES = 128 * 2 ** 10;
@@ -27,6 +37,10 @@ export async function checkOutPlan(
   brief: PlannerBrief,
   request: Pick<CloneRequest, "remote" | "target" | "mirror" | "depth">,
 ): Promise<CheckoutRecord> {
+  if (brief.merge !== null) {
+    const sentence = `A task of kind merge is for a worker, and "${brief.addressee}" is a Green: give it to another addressee.`;
+    throw new RunFailure("checkout_failed", sentence);
+  }
   const { remote, target } = request;
   const branch = brief.epic.plan_branch;
   const announced = brief.announced?.commit_sha ?? null;
@@ -46,7 +60,28 @@ export async function checkOutPlan(
   const plan = source === null ? "" : await readPlan(repository, source, tip === null ? "the default branch" : branch);
   await layOver(target, prepared(plan, brief));
   const pushed = announced !== null && (await isOnRemoteBranch(context, target, { sha: announced, branch }));
-  return { already_published: pushed, branch, start_sha: source };
+  return { already_published: pushed, branch, start_sha: source, shown_sha: shown };
+}
+
+/**
+ * Lays the plan as it is now over a planner's kept work, its section merged with what others wrote into that meanwhile,
+ * so that the agent reads it before it goes on. Where the kept plan has no such section it stays as it is.
+ * @param given commits: what the kept plan began from, and the plan as it is now
+ * @throws RunFailure, GitError
+ */
+export async function layPlanOverKept(
+  context: GitContext,
+  brief: PlannerBrief,
+  given: { target: string; scratch: string; began: string; now: string },
+): Promise<void> {
+  const { epic } = brief;
+  const own = sectionOf(await readPlan(context, "HEAD", "the kept work"), epic.id);
+  if (own === null) return;
+  const base = sectionOf(await readPlan(context, given.began, epic.plan_branch), epic.id) ?? trimmed(newSection(epic));
+  const plan = await readPlan(context, given.now, epic.plan_branch);
+  const theirs = sectionOf(plan, epic.id);
+  const section = (await mergeSections(context, given.scratch, { own, base, theirs })) ?? theirs ?? own;
+  await layOver(given.target, prepared(withSection(plan, epic.id, section), brief));
 }
 
 /** The default branch; refused where it is not there, or where the plan branch could not be made. */

@@ -8,6 +8,8 @@ import { bytesOf, PLAN_FILE } from "./sections.ts";
 export interface PlanCommit {
   parent: string;
   plan: string;
+  /** Of ended epics, whose sections leave the plan with this commit: what they are called. */
+  gone: { id: string; title: string }[];
   brief: PlannerBrief;
   /** A file of ours; made anew. */
   index: string;
@@ -24,13 +26,23 @@ export async function commitPlan(context: GitContext, request: PlanCommit): Prom
   const blob = (await git(context, ["hash-object", "-w", "--stdin"], { input: bytesOf(plan) })).trim();
   await git(inIndex, ["update-index", "--add", "--cacheinfo", `100644,${blob},${PLAN_FILE}`]);
   const tree = (await git(inIndex, ["write-tree"])).trim();
-  const title = brief.epic.title
+  const committing = withVariables(context, identity(brief, request.date_seconds));
+  return (await git(committing, ["commit-tree", tree, "-p", parent], { input: messageOf(request) })).trim();
+}
+
+function messageOf({ brief, gone }: PlanCommit): string {
+  const left = gone.map(({ id, title }) => `- ${oneLine(title)} (${id})`);
+  const leaving =
+    left.length === 0 ? [] : [["Sections of ended epics leave the plan; the parent has them:", ...left].join("\n")];
+  const trailers = `Myzel-Epic: ${brief.epic.id}\nMyzel-Task: ${brief.task_id}`;
+  return `${[`Plan: ${oneLine(brief.epic.title)}`, ...leaving, trailers].join("\n\n")}\n`;
+}
+
+function oneLine(title: string): string {
+  return title
     .replace(/[\p{Cc}\s]+/gu, " ")
     .trim()
     .slice(0, 100);
-  const message = `Plan: ${title}\n\nMyzel-Epic: ${brief.epic.id}\nMyzel-Task: ${brief.task_id}\n`;
-  const committing = withVariables(context, identity(brief, request.date_seconds));
-  return (await git(committing, ["commit-tree", tree, "-p", parent], { input: message })).trim();
 }
 
 function identity(brief: Brief, dateSeconds: number): Record<string, string> {

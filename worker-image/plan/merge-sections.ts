@@ -1,5 +1,5 @@
 /** What becomes of an epic's section that two have changed. */
-import { writeFile } from "node:fs/promises";
+import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { git, type GitContext } from "../git/run-git.ts";
 import { bytesOf, trimmed } from "./sections.ts";
@@ -16,7 +16,7 @@ export interface SectionVersions {
 /**
  * The section to push; null where the remote has all of it. Of lines that both have changed, both are kept: the next
  * Green reads them, and nothing that a person wrote is lost.
- * @param directory for files that git compares
+ * @param directory for files that git compares, made and removed
  * @throws GitError
  */
 export async function mergeSections(
@@ -26,12 +26,13 @@ export async function mergeSections(
 ): Promise<string | null> {
   if (own === base || own === theirs) return null;
   if (theirs === null || theirs === base) return own;
-  const files: string[] = [];
-  for (const [name, text] of Object.entries({ own, base, theirs })) {
-    const file = join(directory, `section-${name}.md`);
-    await writeFile(file, bytesOf(`${text}\n`));
-    files.push(file);
+  const versions = Object.entries({ own, base, theirs });
+  const files = versions.map(([name]) => join(directory, `section-${name}.md`));
+  try {
+    for (const [at, [, text]] of versions.entries()) await writeFile(files[at] ?? "", bytesOf(`${text}\n`));
+    const merged = trimmed(await git(context, ["merge-file", "--union", "-p", ...files], { encoding: "latin1" }));
+    return merged === theirs ? null : merged;
+  } finally {
+    for (const file of files) await rm(file, { force: true });
   }
-  const merged = trimmed(await git(context, ["merge-file", "--union", "-p", ...files], { encoding: "latin1" }));
-  return merged === theirs ? null : merged;
 }

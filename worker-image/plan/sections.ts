@@ -50,6 +50,25 @@ export function withSection(plan: string, epicId: string, section: string): stri
   return `${texts.filter((text) => text !== "").join("\n\n")}\n`;
 }
 
+/** The epics that have a section, each once. */
+export function epicsOf(plan: string): string[] {
+  return [...new Set(partsOf(plan).flatMap(({ epic }) => (epic === null ? [] : [epic])))];
+}
+
+/** The plan without the sections of these epics. */
+export function withoutSections(plan: string, epicIds: readonly string[]): string {
+  return textOfParts(partsOf(plan).filter(({ epic }) => epic === null || !epicIds.includes(epic)));
+}
+
+/** What the section's heading says, for people. */
+export function titleOf(section: string): string {
+  const heading = bytesOf(section.split("\n", 1)[0] ?? "").toString("utf8");
+  return heading
+    .replace(/^#+|<!--.*$/g, "")
+    .replace(/[\p{Cc}\s]+/gu, " ")
+    .trim();
+}
+
 /** The plan without the sections of other epics, where it is longer than `maxLength`. */
 export function shortened(plan: string, epicId: string, maxLength: number): string {
   if (plan.length <= maxLength) return plan;

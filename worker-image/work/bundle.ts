@@ -14,7 +14,7 @@ const MAX_COMMITS_BYTES = 8 * 2 ** 10;
 
 export interface KeptCommits {
   branch: string;
-  /** Where they begin; null: they have no beginning on the remote. */
+  /** Where they begin (a planner's: the commit that its plan began from); null: they have no beginning on the remote. */
   base_sha: string | null;
   head_sha: string;
   bundle: Buffer;
@@ -79,10 +79,10 @@ export async function unbundleCommits(
 
 const KEPT_REFS = "refs/myzel/kept";
 
-/** The commits of HEAD that `from` does not have, one a line, the newest first, bounded; `from` null: all of them. */
-export async function listCommits(context: GitContext, from: string | null): Promise<string> {
-  const range = from === null ? ["HEAD"] : [`${from}..HEAD`];
-  const end = await tryGit(context, ["log", "--oneline", "--no-decorate", `--max-count=${MAX_COMMITS}`, ...range]);
+/** The commits of HEAD that no branch of the remote has, one a line, the newest first, bounded. */
+export async function listCommits(context: GitContext): Promise<string> {
+  const options = ["--oneline", "--no-decorate", `--max-count=${MAX_COMMITS}`];
+  const end = await tryGit(context, ["log", ...options, "HEAD", "--not", "--remotes=origin"]);
   return end.exitCode === 0 ? end.stdout.trim().slice(0, MAX_COMMITS_BYTES) : "";
 }
 

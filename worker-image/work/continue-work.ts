@@ -8,8 +8,11 @@ import { join } from "node:path";
 import { type Brief, type CheckoutRecord, type ContinuedWork, WORKSPACE } from "../contract.ts";
 import type { LoadedWork } from "../database.ts";
 import { localGit } from "../git/remote-access.ts";
-import type { GitContext } from "../git/run-git.ts";
+import { GitError, type GitContext, tryGit } from "../git/run-git.ts";
 import { OUTBOX_FILES } from "../mcp/outbox-rules.ts";
+import { layPlanOverKept } from "../plan/check-out-plan.ts";
+import { isPlanner, type PlannerBrief } from "../plan/planner.ts";
+import { RunFailure } from "../run-failure.ts";
 import { listCommits, unbundleCommits } from "./bundle.ts";
 import { placeSession } from "./session-file.ts";
 
@@ -23,10 +26,42 @@ export interface Continuing {
 }
 
 /**
- * @returns what is in the workspace now; null where nothing is, for the work could not be had
+ * @returns the record with what is in the workspace now; without it where the work could not be had
  * @throws GitError, or an error of the disk
  */
-export async function layOutWork(continuing: Continuing): Promise<ContinuedWork | null> {
+export async function layOutWork(continuing: Continuing): Promise<CheckoutRecord> {
+  const { brief, loaded, record } = continuing;
+  const continued = await layOut(continuing);
+  const began = brief.continues?.base_sha ?? null;
+  if (continued === null || loaded.work.commits === null || began === null || !isPlanner(brief)) {
+    return { ...record, continued };
+  }
+  await showPlan(continuing, brief, began);
+  // What others wrote into the plan since its first attempt is theirs.
+  return { ...record, start_sha: began, shown_sha: await shownByKept(continuing), continued };
+}
+
+/** What of the default branch the kept work began from. */
+async function shownByKept(continuing: Continuing): Promise<string | null> {
+  const context = inClone(continuing, join(continuing.workspace, WORKSPACE.repo));
+  const end = await tryGit(context, ["merge-base", "HEAD", continuing.record.shown_sha ?? "HEAD"]);
+  return end.exitCode === 0 ? end.stdout.trim() : null;
+}
+
+/** Where one of its commits cannot be had, the plan stays as it was kept. */
+async function showPlan(continuing: Continuing, brief: PlannerBrief, began: string): Promise<void> {
+  const { record, workspace } = continuing;
+  const target = join(workspace, WORKSPACE.repo);
+  const scratch = join(workspace, WORKSPACE.tmp);
+  if (record.start_sha === null) return;
+  try {
+    await layPlanOverKept(inClone(continuing, target), brief, { target, scratch, began, now: record.start_sha });
+  } catch (error) {
+    if (!(error instanceof GitError || error instanceof RunFailure)) throw error;
+  }
+}
+
+async function layOut(continuing: Continuing): Promise<ContinuedWork | null> {
   const { brief, loaded, record, workspace } = continuing;
   const { commits, session } = loaded.work;
   const repo = join(workspace, WORKSPACE.repo);
@@ -44,7 +79,7 @@ export async function layOutWork(continuing: Continuing): Promise<ContinuedWork 
     session_id: session?.session_id ?? null,
     code: brief.continues?.code ?? null,
     error: brief.continues?.error ?? null,
-    commits: commits === null ? "" : await listCommits(git, record.start_sha),
+    commits: commits === null ? "" : await listCommits(git),
   };
 }
 

@@ -12,7 +12,10 @@ import { demandCleanCommits } from "../git/new-commits.ts";
 import { GitError, tryGit } from "../git/run-git.ts";
 import { readRemoteAddress } from "../git/remote-address.ts";
 import type { Masker } from "../masking.ts";
-import { copyRemote, findHead, readCheckoutRecord, type RemoteCopy, type Work } from "../publish/publish-work.ts";
+import { isPlanner } from "../plan/planner.ts";
+import { leftNothing } from "../plan/publish-plan.ts";
+import { findHead, notedStart } from "../publish/agent-work.ts";
+import { copyRemote, type RemoteCopy, type Work } from "../publish/remote-copy.ts";
 import { RunFailure } from "../run-failure.ts";
 import { bundleCommits, type KeptCommits } from "./bundle.ts";
 import { type KeptSession, readSession } from "./session-file.ts";
@@ -57,9 +60,15 @@ async function findCommits(work: Work): Promise<KeptCommits | null> {
   const copy = await copyOfRemote(work);
   const head = await findHead(work, copy);
   if (head === null) return null;
+  const { brief } = work;
+  // The plan that checkout laid out is none of the agent's work. Without the remote nobody can tell.
+  if (isPlanner(brief) && copy.state.branches.size > 0 && (await leftNothing({ ...work, brief }, copy))) return null;
   await noteStart(work, copy);
   await demandCleanCommits(copy.local, { head, secrets: work.secrets });
-  return bundleCommits(copy.local, { head, branch: work.branch, file: join(work.privateDir, "kept-work.bundle") });
+  const file = join(work.privateDir, "kept-work.bundle");
+  const kept = await bundleCommits(copy.local, { head, branch: work.branch, file });
+  if (kept === null || !isPlanner(brief)) return kept;
+  return { ...kept, base_sha: (await notedStart(work.workspace)) ?? kept.base_sha };
 }
 
 /** A remote that cannot be reached is no reason to lose the work. */
@@ -78,7 +87,7 @@ async function copyOfRemote(work: Work): Promise<RemoteCopy> {
 
 /** Where checkout began is on the remote, whether that can be asked now or not. */
 async function noteStart(work: Work, copy: RemoteCopy): Promise<void> {
-  const start = (await readCheckoutRecord(work.workspace))?.start_sha;
-  if (copy.state.branches.size > 0 || typeof start !== "string" || !/^[0-9a-f]{40,64}$/.test(start)) return;
+  const start = await notedStart(work.workspace, isPlanner(work.brief) ? "shown_sha" : "start_sha");
+  if (copy.state.branches.size > 0 || start === null) return;
   await tryGit(copy.local, ["update-ref", "refs/remotes/origin/myzel-start", start]);
 }
