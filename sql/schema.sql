@@ -632,11 +632,11 @@ create view unlaunched_runs as
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
 -- begin_epic(p_task tasks, p_title text, p_limits jsonb) returns void, plpgsql, 26c3f895aa6b
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
--- brief_continues(p_run runs) returns jsonb, plpgsql stable, 8212fa081b43
+-- brief_continues(p_run runs) returns jsonb, plpgsql stable, 459c85219b59
 -- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 42ac811168b2
 -- continued_run(p_task_id uuid, p_attempt integer) returns uuid, plpgsql stable set enable_seqscan=off jit=off, 1c3265e1efa0
 -- create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) returns void, plpgsql, 493e2a42b148
--- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 6836be4b8cb4
+-- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, f16b3cc10077
 -- credential_gate(p_name text) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, bb8b1ca4339f
 -- day_is_spent(p_max_daily_cost_usd numeric) returns boolean, sql stable, 111751c1bef4
 -- delete_events(p_ids bigint[]) returns bigint, plpgsql, 7ea2edefde71
@@ -645,24 +645,26 @@ create view unlaunched_runs as
 -- demand_task(p_id uuid) returns tasks, plpgsql, 6abfac87822b
 -- end_epic(p_id uuid, p_state text, p_code text, p_summary text, p_stop_running boolean) returns boolean, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, e0352aeadb43
 -- end_exhausted_epic(p_epic epics) returns void, plpgsql, 4b72eb0189d9
--- end_overdue_epics(p_epoch bigint) returns integer, plpgsql, 6abe91c34e1a
+-- end_overdue_epics(p_epoch bigint) returns integer, plpgsql, abbef8514084
+-- ended_epics(p_run_id uuid, p_token text, p_bound_to text, p_ids uuid[]) returns TABLE(id uuid, plan_commit text), plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 5ed8fe7d1388
 -- engine_is_live() returns boolean, sql stable, 0ff24df4df4d
 -- enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) returns tasks, plpgsql, d9ae015b5eaa
 -- ensure_epic(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 9ff18eaece14
 -- epic_limit_names() returns text[], sql immutable, 089ae4878e71
 -- epic_waits_for(p_epic epics) returns text, plpgsql stable security definer set search_path=public, pg_temp, 7271e9c0c129
--- fails_too_often(p_epic epics, p_options task_options, p_task tasks) returns boolean, plpgsql, 0e69618f25e5
+-- fails_too_often(p_epic epics, p_options task_options, p_task tasks) returns boolean, plpgsql, 68e2b6a17f0b
 -- failures_in_a_row(p_run_id uuid, p_code text) returns integer, plpgsql stable set enable_seqscan=off jit=off, 61d26fe423eb
 -- fair_ready_heads(p_limit integer, OUT heads uuid[], OUT to_judge text[]) returns record, sql stable, 42f91ed2ec79
 -- file_epic(addressee text, prompt text, repo_url text, title text, branch text, idempotency_key text, limits jsonb) returns epics, plpgsql security definer set search_path=public, pg_temp, f1915a79a466
 -- finish_epic(p_task tasks, p_finish jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 54d6d68ecc1a
--- follow_deleted_task(p_task tasks) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 3dbf6e1b1417
--- follow_ended_tasks(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 70ec9807e700
+-- follow_deleted_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, e7fd4a5abc2d
+-- follow_deleted_task(p_task tasks) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 574c40676da2
+-- follow_ended_tasks(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 2ae17d19fc45
 -- follow_epic() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5a9cc31c05aa
--- follow_idle_epic(p_id uuid) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, e5f143c73535
+-- follow_idle_epic(p_id uuid) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 605467990b03
 -- follow_project() returns trigger, plpgsql security definer set search_path=public, pg_temp, e3e9e2991b3e
 -- follow_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 03aa49b6ad33
--- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 14068d02303e
+-- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 54ae4b79b930
 -- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, e005bd39397e
 -- free_slot(p_addressee text) returns TABLE(slot integer), sql stable, 17a29ab5b884
 -- gate_room(p_gate text) returns integer, plpgsql stable, 59429669b31a
@@ -709,10 +711,10 @@ create view unlaunched_runs as
 -- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
 -- ready_heads(p_places integer, OUT heads uuid[], OUT to_judge text[]) returns record, plpgsql stable, 0563aafbef6b
 -- refresh_lanes(p_addressees text[]) returns void, plpgsql, ed8ac5c6a8f8
--- refuse_child(p_parent tasks, p_epic uuid, p_child jsonb, p_problem text) returns void, plpgsql, cb42caf4b5c9
+-- refuse_child(p_parent tasks, p_epic uuid, p_child jsonb, p_problem text) returns void, plpgsql, b7385b95df19
 -- refuse_running() returns void, plpgsql, 892386767aa5
 -- refuse_truncate() returns trigger, plpgsql, 350358b42276
--- reopen_epic(p_id uuid) returns void, sql, 8211da4f9afc
+-- reopen_epic(p_id uuid) returns void, sql, 00142b0ffccc
 -- repo_url_problem(p_repo_url text) returns text, sql immutable, 2c96683b08fe
 -- repository_key(p_repo_url text) returns text, sql immutable, 7b5f3651696a
 -- reschedule(id uuid, note text, continue boolean) returns tasks, plpgsql security definer set search_path=public, pg_temp, 740f80f630be
@@ -725,11 +727,11 @@ create view unlaunched_runs as
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- say_time(p_at timestamp with time zone) returns text, sql stable, d7743ea68a24
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 322150f3e666
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 2e9806d4ed22
 -- several_repositories_wait() returns boolean, plpgsql stable, 669fbdb9117a
 -- shared_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 1d748ee121cf
 -- shut_gate(p_project text, p_epic uuid, p_paths text[], p_repo_url text, p_also text[], OUT gate text, OUT reason text, OUT opens_at timestamp with time zone) returns record, plpgsql stable, c9caa9e6bf6a
--- spend_on_epics(p_used jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 47a02b0b8860
+-- spend_on_epics(p_used jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 520ef71010dd
 -- spent_today(p_project text) returns numeric, sql stable, 6c87e415c734
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
@@ -743,7 +745,7 @@ create view unlaunched_runs as
 -- unwatched(p_host text, p_engine engine_state) returns text, sql stable, 885537333bc7
 -- utc_day() returns date, sql stable, c74db80dce70
 -- wake_engine() returns void, plpgsql, 2adcd8767f36
--- wake_green(p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]) returns void, plpgsql, 69a6f3db8d13
+-- wake_green(p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]) returns void, plpgsql, 3942668dffef
 -- wake_idle_epics(p_epoch bigint) returns integer, plpgsql, 73360b54b8c0
 -- wake_up_excerpt_bytes() returns integer, sql immutable, de8bb3fb5a35
 -- wake_up_files(p_wake_up_id uuid) returns jsonb, sql stable, 75ea18b92209
@@ -769,6 +771,7 @@ CREATE TRIGGER projects_follow AFTER INSERT OR DELETE OR UPDATE ON projects FOR 
 CREATE TRIGGER runs_log_delete AFTER DELETE ON runs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_runs();
 CREATE TRIGGER runs_log_update AFTER UPDATE ON runs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_runs();
 CREATE TRIGGER runs_refuse_truncate BEFORE TRUNCATE ON runs FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
+CREATE CONSTRAINT TRIGGER task_options_follow_delete AFTER DELETE ON task_options DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (old.epic IS NOT NULL AND old.kind IS DISTINCT FROM 'wake_up'::text) EXECUTE FUNCTION follow_deleted_options();
 CREATE TRIGGER task_options_log_delete AFTER DELETE ON task_options REFERENCING OLD TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
 CREATE TRIGGER task_options_log_insert AFTER INSERT ON task_options REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
 CREATE TRIGGER task_options_log_update AFTER UPDATE ON task_options REFERENCING NEW TABLE AS changed_rows FOR EACH STATEMENT EXECUTE FUNCTION log_changed_options();
@@ -824,6 +827,8 @@ grant execute on function demand_task(p_id uuid) to myzel_operator;
 grant execute on function end_epic(p_id uuid, p_state text, p_code text, p_summary text, p_stop_running boolean) to myzel_engine;
 grant execute on function end_exhausted_epic(p_epic epics) to myzel_engine;
 grant execute on function end_overdue_epics(p_epoch bigint) to myzel_engine;
+grant execute on function ended_epics(p_run_id uuid, p_token text, p_bound_to text, p_ids uuid[]) to myzel_engine;
+grant execute on function ended_epics(p_run_id uuid, p_token text, p_bound_to text, p_ids uuid[]) to myzel_pod;
 grant execute on function engine_is_live() to myzel_engine;
 grant execute on function engine_is_live() to myzel_operator;
 grant execute on function engine_is_live() to myzel_reader;
@@ -841,6 +846,7 @@ grant execute on function fair_ready_heads(p_limit integer, OUT heads uuid[], OU
 grant execute on function file_epic(addressee text, prompt text, repo_url text, title text, branch text, idempotency_key text, limits jsonb) to myzel_engine;
 grant execute on function file_epic(addressee text, prompt text, repo_url text, title text, branch text, idempotency_key text, limits jsonb) to myzel_operator;
 grant execute on function finish_epic(p_task tasks, p_finish jsonb) to myzel_engine;
+grant execute on function follow_deleted_options() to myzel_engine;
 grant execute on function follow_deleted_task(p_task tasks) to myzel_engine;
 grant execute on function follow_ended_tasks(p_task_ids uuid[]) to myzel_engine;
 grant execute on function follow_epic() to myzel_engine;

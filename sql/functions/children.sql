@@ -20,7 +20,15 @@ begin
   if coalesce(jsonb_typeof(p_tasks), 'null') <> 'array' or jsonb_array_length(p_tasks) = 0 then
     return;
   end if;
+  select p.may_create_tasks into v_allowed
+  from runs r join profiles p on p.name = r.profile
+  where r.id = p_run_id;
   if not exists (select from task_options o where o.task_id = p_parent.id and o.epic is not null) then
+    if not coalesce(v_allowed, false) and not is_green(p_parent.addressee) then
+      perform refuse_child(p_parent, null, child, 'The profile of this task may not create tasks.')
+      from jsonb_array_elements(p_tasks) child;
+      return;
+    end if;
     perform ensure_epic(array[p_parent.id]);
     update runs r set epic = p_parent.id where r.id = p_run_id;
   end if;
@@ -28,9 +36,6 @@ begin
   select e.* into v_epic from epics e
   where e.id = (select o.epic from task_options o where o.task_id = p_parent.id)
   for update;
-  select p.may_create_tasks into v_allowed
-  from runs r join profiles p on p.name = r.profile
-  where r.id = p_run_id;
 
   for v_child in select value from jsonb_array_elements(p_tasks) with ordinality order by ordinality loop
     v_project := project_of(coalesce(v_child ->> 'repo_url', p_parent.repo_url));
@@ -132,15 +137,16 @@ begin
     limit 1);
 end $$;
 
--- Records what an agent asked for and did not get, and tells it.
+-- Records what an agent asked for and did not get, and tells it. p_epic null: of none, where nobody is to be told.
 create or replace function refuse_child(p_parent tasks, p_epic uuid, p_child jsonb, p_problem text) returns void
   language plpgsql as $$
 begin
   insert into task_events (task_id, event, detail)
   values (p_parent.id, 'child_refused', jsonb_build_object('problem', p_problem));
   insert into epic_notes (epic, addressee, note)
-  values (p_epic, p_parent.addressee, format('A task that you asked for was refused: %s It began: %s', p_problem,
-    left(regexp_replace(coalesce(p_child ->> 'prompt', ''), '\s+', ' ', 'g'), 200)));
+  select p_epic, p_parent.addressee, format('A task that you asked for was refused: %s It began: %s', p_problem,
+    left(regexp_replace(coalesce(p_child ->> 'prompt', ''), '\s+', ' ', 'g'), 200))
+  where p_epic is not null;
 end $$;
 
 -- Green's word that its epic is over. Of a Green that the epic was not filed for it is told to the one it was filed for.

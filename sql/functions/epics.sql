@@ -131,11 +131,12 @@ begin
   return true;
 end $$;
 
--- A person runs the first task of an ended epic again: it goes on, and its wall time begins anew. What it has spent stays
--- spent: a limit that is used up is to be raised first.
+-- A person runs the first task of an ended epic again: it goes on, and its wall time begins anew, whatever still runs of
+-- before. What it has spent stays spent: a limit that is used up is to be raised first.
 create or replace function reopen_epic(p_id uuid) returns void
   language sql as $$
-  update epics set state = 'active', end_code = null, summary = null, ended_at = null, started_at = null, stalls = 0
+  update epics set state = 'active', end_code = null, summary = null, ended_at = null, started_at = myzel_now(),
+    stalls = 0
   where id = p_id and state <> 'active';
 $$;
 
@@ -168,7 +169,9 @@ declare
 begin
   for v_used in
     select u.epic, count(*) as runs, sum(u.tokens) as tokens, sum(u.cost_usd) as cost_usd, min(u.started_at) as started_at,
-      max(u.plan ->> 'branch') as plan_branch, max(u.plan ->> 'commit') as plan_commit
+      max(u.plan ->> 'branch') as plan_branch,
+      (array_agg(u.plan ->> 'commit' order by u.started_at desc) filter (where u.plan ->> 'commit' is not null))[1]
+        as plan_commit
     from jsonb_to_recordset(p_used) u (
       epic uuid, tokens bigint, cost_usd numeric, started_at timestamptz, plan jsonb)
     group by u.epic
@@ -178,7 +181,7 @@ begin
       runs = e.runs + v_used.runs,
       tokens = e.tokens + coalesce(v_used.tokens, 0),
       cost_usd = e.cost_usd + coalesce(v_used.cost_usd, 0),
-      started_at = least(e.started_at, v_used.started_at),
+      started_at = coalesce(e.started_at, v_used.started_at),
       plan_branch = coalesce(v_used.plan_branch, e.plan_branch),
       plan_commit = coalesce(v_used.plan_commit, e.plan_commit)
     where e.id = v_used.epic
@@ -216,17 +219,23 @@ begin
   end if;
 end $$;
 
--- Ends the epics whose wall time is over; returns how many. Called by the engine's recurring work. Locks: as end_epic().
+-- Ends the epics whose wall time is over; returns how many. Called by the engine's recurring work. Locks: as
+-- end_epic(), of all of them the tasks first, then the epics in the order of their ids.
 create or replace function end_overdue_epics(p_epoch bigint) returns integer
   language plpgsql as $$
 declare
+  v_overdue uuid[];
   v_epic epics;
   v_ended integer := 0;
 begin
   perform hold_epoch(p_epoch);
-  for v_epic in
-    select e.* from epics e where e.state = 'active' and e.started_at + e.max_wall_time <= myzel_now() order by e.id
-  loop
+  v_overdue := array(
+    select e.id from epics e where e.state = 'active' and e.started_at + e.max_wall_time <= myzel_now());
+  perform from tasks t
+  where t.id = any (array(select o.task_id from task_options o where o.epic = any (v_overdue))) and t.status <> 'completed'
+  order by t.id
+  for update;
+  for v_epic in select e.* from epics e where e.id = any (v_overdue) order by e.id for update loop
     perform end_exhausted_epic(v_epic);
     v_ended := v_ended + 1;
   end loop;

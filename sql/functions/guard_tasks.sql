@@ -119,6 +119,8 @@ begin
   perform follow_deleted_task(o) from old_rows o
   where o.status <> 'completed'
     and (o.created_by like any (array(select p.addressee_pattern from profiles p where p.role = 'green'))
+      -- as whatever an agent creates; and its addressee may have a profile of its own
+      or (o.parent_id is not null and is_green(o.created_by))
       or o.id in (select e.id from epics e where e.state = 'active'));
   return null;
 end $$;

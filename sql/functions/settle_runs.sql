@@ -13,7 +13,8 @@
 --   overloads_in_a_row, warned_until   of the credential, where the run says something of them
 -- A task is the run's own while it is running and nobody asked the run to stop: after a hand edit only the run ends.
 -- Returns a row for each run: 'settled', 'already' (or not the run's own any more, with job_ended false) or 'unknown'.
--- Locks: the epoch (shared), the tasks in the order of their ids, their runs, the credentials. Raises MZ001.
+-- Locks: the epoch (shared), the tasks in the order of their ids, the other open tasks of their epics (skipping locked
+-- ones), their runs, the epics in the order of their ids, the credentials. Raises MZ001.
 create or replace function settle_runs(p_epoch bigint, p_settlements jsonb)
   returns table (run_id uuid, answer text)
   language plpgsql
@@ -26,6 +27,7 @@ as $$
 #variable_conflict use_column
 declare
   v_ids uuid[] := array(select distinct (s ->> 'run_id')::uuid from jsonb_array_elements(p_settlements) s);
+  v_epics uuid[];
   v_live uuid[];
   v_settled uuid[];
   v_used jsonb;
@@ -34,17 +36,32 @@ declare
 begin
   perform hold_epoch(p_epoch);
 
-  -- 1. Lock the tasks, then their live runs: whoever edits one by hand has done so before, or comes after.
+  -- 1. Lock the tasks, then their live runs, then their epics: whoever edits one by hand has done so before, or comes
+  -- after. The other open tasks of these epics too, as far as nobody has them: this may end the epic, and whoever ends one
+  -- of its tasks by hand holds that while he waits for the epic.
+  v_epics := array(
+    select distinct r.epic
+    from unnest(v_ids) run (id)
+    cross join lateral (select r.epic from runs r where r.id = run.id limit 1) r
+    where r.epic is not null);
   perform from tasks t
   where t.id = any (array(select r.task_id from runs r where r.id = any (v_ids)))
   order by t.id
   for update;
+  if v_epics <> '{}' then
+    perform from tasks t
+    where t.id = any (array(select o.task_id from task_options o where o.epic = any (v_epics))) and t.status <> 'completed'
+    for update skip locked;
+  end if;
   v_live := array(
     select r.id
     from (select id from unnest(v_ids) id order by id) run
     -- by their keys: not by walking all live runs
     cross join lateral (select r.id, r.finished_at from runs r where r.id = run.id limit 1 for update) r
     where r.finished_at is null);
+  if v_epics <> '{}' then
+    perform from epics e where e.id = any (v_epics) order by e.id for update;
+  end if;
 
   -- 2. What few of them have: tasks to create, the end of an epic. Before the tasks end, so that what follows from that
   -- sees what is still to come.
@@ -186,6 +203,22 @@ begin
   end if;
   if v_spent is not null then
     perform add_project_spend(v_spent);
+  end if;
+
+  -- 6. What would be repeated of an epic that has ended while it ran is not: a finish lets running work end, no more.
+  -- (What somebody has run again since then is repeated.)
+  if v_epics <> '{}' then
+    update tasks t set status = 'completed', result = jsonb_build_object('success', false, 'code', 'stopped',
+      'error', format('Its epic has ended (%s): it is not repeated after %s.', put_back.end_code, put_back.failure_code))
+    from (
+      select r.task_id, r.failure_code, e.end_code
+      from unnest(v_settled) settled (id)
+      cross join lateral (
+        select r.task_id, r.failure_code, r.epic, r.started_at, r.retry_at from runs r where r.id = settled.id limit 1) r
+      cross join lateral (select e.state, e.end_code, e.ended_at from epics e where e.id = r.epic limit 1) e
+      where r.retry_at is not null and e.state <> 'active' and r.started_at <= e.ended_at
+    ) put_back
+    where t.id = put_back.task_id and t.status = 'pending';
   end if;
 
   return query

@@ -7,7 +7,7 @@ create or replace function wake_up_excerpt_bytes() returns integer language sql 
 create or replace function wake_up_goal_bytes() returns integer language sql immutable return 8000;
 
 -- Called by follow_task_updates() for tasks that were completed, by settling or by hand, and that are part of an epic or
--- were created by a Green. Locks: their epics, then pending wake-ups.
+-- were created by a Green. Locks: their epics in the order of their ids, then pending wake-ups (skipping locked ones).
 create or replace function follow_ended_tasks(p_task_ids uuid[]) returns void
   language plpgsql
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_nestloop = on set jit = off
@@ -19,6 +19,10 @@ declare
   v_success boolean;
   v_open_epics uuid[] := '{}';
 begin
+  perform from epics e
+  where e.id = any (array(select o.epic from task_options o where o.task_id = any (p_task_ids)))
+  order by e.id
+  for update;
   for v_task in select t.* from tasks t where t.id = any (p_task_ids) order by t.completed_at, t.id loop
     v_options := null;
     v_epic := null;
@@ -33,10 +37,9 @@ begin
       update task_options o set on_approval = null where o.task_id = v_task.id;
       perform create_child(v_task.created_by, v_task.parent_id, v_task.repo_url, v_epic.id, v_options.depth, null,
         v_options.on_approval);
+    elsif not v_success and fails_too_often(v_epic, v_options, v_task) then
+      continue;
     elsif is_green(v_task.created_by) then
-      if not v_success and fails_too_often(v_epic, v_options, v_task) then
-        continue;
-      end if;
       -- one of several that Green wants to hear of together: when it has failed, or is the last
       continue when v_success and v_options.group_id is not null and exists (
         select from task_options o join tasks t on t.id = o.task_id
@@ -51,7 +54,9 @@ begin
   perform follow_idle_epic(e.id) from epics e where e.id = any (v_open_epics) and e.state = 'active' order by e.id;
 end $$;
 
--- An open task was deleted: whoever created it hears of it; the epic that began with it ends.
+-- An open task was deleted: whoever created it hears of it, and of what was kept back to be told together with its end;
+-- the epic that began with it ends. Its options are gone already: its epic is that of the task that created it, or of its
+-- own newest run.
 create or replace function follow_deleted_task(p_task tasks) returns void
   language plpgsql
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_nestloop = on set jit = off
@@ -62,7 +67,10 @@ declare
 begin
   perform end_epic(p_task.id, 'stopped', 'stopped', 'Its first task was deleted.', true);
   select e.* into v_epic from epics e
-  where e.id = (select o.epic from task_options o where o.task_id = p_task.parent_id) and e.state = 'active';
+  where e.state = 'active' and e.id = coalesce(
+    (select o.epic from task_options o where o.task_id = p_task.parent_id),
+    (select r.epic from runs r where r.task_id = p_task.id order by r.attempt desc limit 1))
+  for update;
   if v_epic.id is null or not is_green(p_task.created_by) then
     return;
   end if;
@@ -70,7 +78,36 @@ begin
   insert into epic_notes (epic, addressee, note)
   values (v_epic.id, p_task.created_by, format('A task that you created was deleted by hand (%s for %s). It began: %s',
     p_task.id, p_task.addressee, left(regexp_replace(p_task.prompt, '\s+', ' ', 'g'), 200)));
-  perform wake_green(v_epic.id, p_task.created_by, v_depth, p_task.parent_id, '{}');
+  perform wake_green(v_epic.id, p_task.created_by, coalesce(v_depth, 0), p_task.parent_id, array(
+    select t.id from tasks t join task_options o on o.task_id = t.id
+    where t.parent_id = p_task.parent_id and t.status = 'completed' and o.group_id is not null
+      and not exists (
+        select from task_options other join tasks open on open.id = other.task_id
+        where other.group_id = o.group_id and open.status <> 'completed')
+      and not exists (select from wake_up_results w where w.task_id = t.id and w.at >= t.completed_at)));
+end $$;
+
+-- The options of a task that was deleted (or they alone were): perhaps nothing of its epic is left to run. At the end of
+-- the transaction, when whoever created it has been woken. A wake-up that is deleted is found by wake_idle_epics().
+create or replace function follow_deleted_options() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  perform from epics e where e.id = old.epic and e.state = 'active' for update;
+  if found then
+    perform follow_idle_epic(old.epic);
+  end if;
+  return null;
+end $$;
+
+-- (Such a trigger cannot be replaced.)
+do $$
+begin
+  if not exists (select from pg_trigger where tgname = 'task_options_follow_delete') then
+    create constraint trigger task_options_follow_delete after delete on task_options
+      deferrable initially deferred
+      for each row when (old.epic is not null and old.kind is distinct from 'wake_up')
+      execute function follow_deleted_options();
+  end if;
 end $$;
 
 -- Ends the epic when this failure is one too many in a row of its step; returns whether it did.
@@ -79,7 +116,9 @@ create or replace function fails_too_often(p_epic epics, p_options task_options,
 declare
   v_failures bigint;
 begin
-  if p_epic.id is null or p_task.result ->> 'code' = 'stopped' or p_options.kind in ('approval', 'question') then
+  if p_epic.id is null or p_task.id = p_epic.id or p_task.result ->> 'code' = 'stopped'
+    or p_options.kind in ('approval', 'question', 'wake_up')
+  then
     return false;
   end if;
   select count(*) into v_failures
@@ -145,7 +184,9 @@ begin
           else format('failed with %s: %s', v_last.result ->> 'code', left(v_last.result ->> 'error', 500)) end), false);
     else
       insert into epic_notes (epic, addressee, note)
-      values (p_id, v_epic.addressee, case when v_last.result ->> 'success' = 'true'
+      values (p_id, v_epic.addressee, case
+        when v_last.id is null then 'Nothing of the epic is pending or running. Create the next task, or call finish_epic.'
+        when v_last.result ->> 'success' = 'true'
         then 'Your last run has ended, and nothing of the epic is pending or running. Create the next task, or call finish_epic.'
         else format('Your last run failed (%s): %s Nothing of the epic is pending or running. Go on where it was, or call finish_epic.',
           v_last.result ->> 'code', left(v_last.result ->> 'error', 500)) end);
@@ -172,7 +213,8 @@ end $$;
 
 -- Wakes a Green with these results and with what else is to be told to it: a task for it, or its pending wake-up of the
 -- same epic, which the results join. p_task_id: a task of that Green, for the repository and the profile.
--- Locks: wake-ups of this epic and addressee, until the end of the transaction; the pending one.
+-- One that somebody has locked is not joined: it is being claimed or edited, and he may wait for the epic that we hold.
+-- Locks: wake-ups of this epic and addressee, until the end of the transaction; the pending one (skipping a locked one).
 create or replace function wake_green(
   p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]
 ) returns void
@@ -188,14 +230,14 @@ begin
     where t.addressee = p_addressee and t.status = 'pending'
       and not exists (select from runs r where r.task_id = t.id and r.success is null)
     order by t.created_at desc limit 1
-    for update of t;
+    for update of t skip locked;
   else
     select t.id into v_id from task_options o
     join tasks t on t.id = o.task_id and t.addressee = p_addressee and t.status = 'pending'
     where o.epic = p_epic and o.kind = 'wake_up'
       and not exists (select from runs r where r.task_id = t.id and r.success is null)
     order by t.created_at desc limit 1
-    for update of t;
+    for update of t skip locked;
   end if;
   v_new := v_id is null;
   v_id := coalesce(v_id, gen_random_uuid());

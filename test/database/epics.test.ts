@@ -39,6 +39,18 @@ describe("epics", () => {
     await assert.rejects(query("select file_epic('worker-1', 'x')"), /"worker-1" is no Green/);
   });
 
+  it("its plan is the commit of the run that started last and made one, also of runs that are settled at once", async () => {
+    const id = await stage.file();
+    const used = [
+      { started_at: "2026-01-01T10:00Z", plan: { branch: "myzel/plan", commit: "ffff" } },
+      { started_at: "2026-01-01T11:00Z", plan: { branch: "myzel/plan", commit: "aaaa" } },
+      { started_at: "2026-01-01T12:00Z", plan: { branch: "myzel/plan", commit: null } },
+    ].map((run) => ({ epic: id, tokens: 1, cost_usd: 0, ...run }));
+    await query("select spend_on_epics($1)", [JSON.stringify(used)]);
+    const epic = await stage.epic(id);
+    assert.deepEqual([epic["plan_branch"], epic["plan_commit"]], ["myzel/plan", "aaaa"]);
+  });
+
   it("creates children in it with creator, parent and depth, once", async () => {
     const id = await stage.file();
     const root = await stage.plan([

@@ -168,7 +168,9 @@ export function handEdits(people: pg.Pool, filed: ReadonlyMap<string, Filed>, ra
       try {
         if (!(await make(name))) return null;
       } catch (error) {
-        if (!isConnectionError(error)) throw error;
+        const { code, message } = error as { code?: string; message: string };
+        if (code === "40P01") broken.push(`${name} failed: ${message}`);
+        else if (!isConnectionError(error)) throw error;
         return null;
       }
       counts.set(name, (counts.get(name) ?? 0) + 1);

@@ -30,8 +30,8 @@ export interface Fate {
   lingerMs: number;
   stopMs: number;
   ending: Ending;
-  /** Tasks that a Green job asks for. */
-  children: number;
+  costUsd: number;
+  tokens: number;
 }
 
 const LAUNCHES = { started: 965, launch_failed: 10, image_pull_failed: 5, answer_lost: 20 } as const;
@@ -52,6 +52,9 @@ const ENDINGS: Record<Ending, number> = {
 /** Behind a credential of their own, so that a limit or an overload does not stop everybody. */
 const LIMITED = { ...ENDINGS, usage_limit: 60, api_overloaded: 20 };
 
+/** Whose work is mostly an epic's, and so is counted in its limits. */
+const COSTS = /^(project-mgr|worker|lead)-/;
+
 /** @param instance a job of the same name that is launched again after it was removed is another one */
 export function fateOf(job: { seed: string; jobName: string; addressee: string; instance: number }): Fate {
   const random = seededRandom(`${job.seed} ${job.jobName} ${job.instance}`);
@@ -63,6 +66,8 @@ export function fateOf(job: { seed: string; jobName: string; addressee: string; 
     lingerMs: random.chance(0.3) ? random.between(1, 50) : 0,
     stopMs: random.between(0, 100),
     ending: random.weighted(job.addressee.startsWith("limited-") ? LIMITED : ENDINGS),
-    children: job.addressee.startsWith("lead-") && random.chance(0.5) ? random.between(1, 2) : 0,
+    ...(COSTS.test(job.addressee)
+      ? { costUsd: random.between(0, 50) / 100, tokens: random.between(0, 1_000) }
+      : { costUsd: 0, tokens: 0 }),
   };
 }

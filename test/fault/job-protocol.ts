@@ -50,6 +50,8 @@ export interface JobRecord {
   reportCode: string | null;
   /** Tasks it asked for in its report. */
   children: number;
+  /** A Green's word that its epic is over, with success or without; missing or null: it said nothing. */
+  finishes?: boolean | null;
   /** The engine removed it, and so had settled its run. */
   removed: boolean;
   /** A report that it wrote after its removal was taken: the fence is broken. */

@@ -13,10 +13,11 @@ import pg from "pg";
 import { jobEnd } from "../../engine/domain/job.ts";
 import type { JobEnd, Observation } from "../../engine/launch/launcher.ts";
 import { EXIT } from "../../worker-image/contract.ts";
-import type { OutboxTask, Phase, Report } from "../../worker-image/contract.ts";
+import type { Phase, Report } from "../../worker-image/contract.ts";
 import { doneReport } from "../support/instant-launcher.ts";
 import { fateOf } from "./job-fate.ts";
 import type { Fate } from "./job-fate.ts";
+import { outboxOf } from "./green-plans.ts";
 import { onLines } from "./job-protocol.ts";
 import type { Answer, Envelope, JobRecord, JobSpec, Request } from "./job-protocol.ts";
 
@@ -187,6 +188,7 @@ function noteReport(job: Job, report: Report, fate: JobRecord["report"]): void {
   job.record.reportSuccess = report.success;
   job.record.reportCode = report.code;
   job.record.children = report.tasks.length;
+  job.record.finishes = report.finish_epic?.success ?? null;
 }
 
 async function stopped(job: Job): Promise<void> {
@@ -248,24 +250,16 @@ async function callPod(job: Job, call: string, more: unknown[]): Promise<PodAnsw
 function reportOf(job: Job): Report {
   const code = job.fate.ending;
   const failed = code === "agent_error" || code === "api_overloaded" || code === "usage_limit" ? code : null;
-  const child: OutboxTask = {
-    prompt: `child of ${job.spec.runId}`,
-    addressee: null,
-    repo_url: null,
-    branch: null,
-    base_branch: null,
-    kind: null,
-    step: null,
-    paths: null,
-    wake: "each",
-    pull_request: false,
-  };
+  const outbox = outboxOf({ seed, ...job.spec, instance: job.record.instance });
   return {
     ...doneReport,
     success: failed === null,
     code: failed,
     error: failed === null ? null : `The job was to end with ${failed}.`,
     summary: `done by ${job.spec.runId}`,
-    tasks: failed === null ? Array.from({ length: job.fate.children }, () => child) : [],
+    cost_usd: job.fate.costUsd,
+    output_tokens: job.fate.tokens,
+    tasks: failed === null ? outbox.tasks : [],
+    finish_epic: failed === null ? outbox.finish_epic : null,
   };
 }

@@ -5,7 +5,7 @@ import { runSuite } from "./suite.ts";
 
 const SEED = "short";
 
-it("a few hundred tasks come through engines killed and paused, database restarts and broken connections", async (test) => {
+it("a few hundred tasks and their epics come through engines killed and paused, database restarts and broken connections", async (test) => {
   const report = await runSuite({
     seed: SEED,
     tasks: 200,
@@ -15,5 +15,9 @@ it("a few hundred tasks come through engines killed and paused, database restart
   });
   test.diagnostic(JSON.stringify({ seed: SEED, ...report }));
   assert.deepEqual(report.violations, []);
-  assert.ok(report.tasks >= 200 && report.runs >= 150, "the suite did too little to prove anything");
+  const epics = Object.values(report.epics).reduce((sum, count) => sum + count, 0);
+  assert.ok(
+    report.tasks >= 200 && report.runs >= 150 && epics >= 10 && report.told > 0,
+    "the suite did too little to prove anything",
+  );
 });

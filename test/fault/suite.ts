@@ -12,11 +12,15 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import pg from "pg";
 import { databaseViolations, prepareChecks, startingHeads } from "./check-database.ts";
+import { epicViolationsOf } from "./check-epics.ts";
 import { violationsOf } from "./check-history.ts";
 import { startDatabaseServer, through } from "./database-server.ts";
 import type { DatabaseServer } from "./database-server.ts";
 import { engineFleet } from "./engine-fleet.ts";
 import type { EngineFleet } from "./engine-fleet.ts";
+import { answerOne, epicLife, prepareProjects } from "./epic-life.ts";
+import type { EpicLife } from "./epic-life.ts";
+import { epicViolations, prepareWitness, promptViolations, readEpicHistory } from "./epic-witness.ts";
 import { chooseFault, FAULT_NAMES, makeFault } from "./faults.ts";
 import type { FaultName } from "./faults.ts";
 import { filings, isConnectionError, untilCertain } from "./filing.ts";
@@ -56,6 +60,10 @@ export interface SuiteReport {
   edits: Record<string, number>;
   notifications: { dropped: number; delayed: number };
   tasks: number;
+  /** How epics ended, with how often. */
+  epics: Record<string, number>;
+  /** Results that were told to a Green. */
+  told: number;
   runs: number;
   epochs: number;
   seconds: number;
@@ -65,6 +73,8 @@ export interface SuiteReport {
 
 /** Runs of so many tasks at most wait at a time, so that faults and tasks end together. */
 const MOST_PENDING = 1_500;
+/** So many other tasks are filed along with an epic. */
+const TASKS_AN_EPIC = 12;
 const MOST_FAULTS_AT_ONCE = 4;
 const DRAIN_MS = 180_000;
 /** Poll interval of the engines, and room for a slow machine. */
@@ -83,6 +93,7 @@ interface World {
   admin: pg.Pool;
   filing: Filings;
   edits: HandEdits;
+  epics: EpicLife;
   faults: Map<string, number>;
   violations: Set<string>;
 }
@@ -102,7 +113,7 @@ export async function runSuite(options: SuiteOptions): Promise<SuiteReport> {
 async function wholeRun(world: World, begin: number): Promise<SuiteReport> {
   await breakThings(world);
   await drain(world);
-  await checkHistory(world);
+  await checkHistory(world, true);
   return await reportOf(world, begin);
 }
 
@@ -133,6 +144,8 @@ async function makeWorld(options: SuiteOptions, closers: (() => unknown)[]): Pro
   const filingPool = openPool(through(server.logins.operator, forPeople.port), 4, closers);
   const editingPool = openPool(server.logins.operator, 3, closers);
   await prepareChecks(admin);
+  await prepareWitness(admin);
+  await prepareProjects(admin);
   if (options.sabotage !== undefined) await admin.query(options.sabotage);
   await admin.query("insert into credentials (name) values ('limited')");
   await admin.query(
@@ -162,6 +175,7 @@ async function makeWorld(options: SuiteOptions, closers: (() => unknown)[]): Pro
     admin,
     filing,
     edits: handEdits(editingPool, filing.filed, seededRandom(`${options.seed} edits`)),
+    epics: epicLife(editingPool, filing.filed, seededRandom(`${options.seed} epics`)),
     faults: new Map(),
     violations: new Set(),
   };
@@ -198,7 +212,7 @@ async function breakThings(world: World): Promise<void> {
     const done = await storm(world, broken);
     broken += done;
     await calm(world);
-    await checkHistory(world);
+    await checkHistory(world, false);
     const { size } = world.filing.filed;
     options.say(
       `${broken} faults, ${size} tasks filed, epoch ${world.fleet.newestEpoch()}, ${world.violations.size} violations`,
@@ -257,23 +271,27 @@ async function fileAlong(world: World, broken: () => number, stopped: { value: b
     const { rows } = await untilCertain(() =>
       admin.query("select count(*)::integer as pending from tasks where status = 'pending'"),
     );
-    if (wanted > 0 && rows[0].pending < MOST_PENDING) await filing.file(Math.min(wanted, 20));
-    else await delay(100);
+    if (wanted > 0 && rows[0].pending < MOST_PENDING) {
+      await world.epics.file();
+      await filing.file(Math.min(wanted, TASKS_AN_EPIC));
+    } else await delay(100);
   }
 }
 
 async function editAlong(world: World, stopped: { value: boolean }): Promise<void> {
   while (!stopped.value) {
     await world.edits.edit();
+    if (world.random.chance(0.5)) await world.epics.edit();
     await delay(world.random.between(20, 250));
   }
 }
 
 /** Everything heals: gates open, engines up; then whatever nothing keeps from starting must start, notified or not. */
 async function calm(world: World): Promise<void> {
-  const { fleet, admin, edits, random } = world;
+  const { fleet, admin, edits, epics, random } = world;
   for (const engine of fleet.engines) fleet.start(engine);
   await edits.openGates();
+  await epics.openGates();
   await waitFor("an engine leads", 40_000, () => engineIsLive(world));
   const deaf = random.chance(0.5);
   for (const { proxy } of fleet.engines) proxy.notifications = deaf ? "drop" : "pass";
@@ -306,7 +324,8 @@ async function drain(world: World): Promise<void> {
   const { admin, jobs } = world;
   await calm(world);
   try {
-    await waitFor("all tasks are completed, all runs are over", DRAIN_MS, async () => {
+    await waitFor("all tasks are completed, all runs and epics are over", DRAIN_MS, async () => {
+      await careForEpics(world);
       // Somebody impatient: the later pauses between repeated attempts are minutes long, and not what is tested.
       await untilCertain(() =>
         admin.query(`select reschedule(task_id) from runs r
@@ -318,7 +337,8 @@ async function drain(world: World): Promise<void> {
       );
       const { rows } = await untilCertain(() =>
         admin.query(`select (select count(*) from tasks where status <> 'completed')
-          + (select count(*) from runs where finished_at is null) as left`),
+          + (select count(*) from runs where finished_at is null)
+          + (select count(*) from epics where state = 'active') as left`),
       );
       return Number(rows[0].left) === 0;
     });
@@ -331,9 +351,20 @@ async function drain(world: World): Promise<void> {
   }
 }
 
+/** People answer; and what the engine looks for every five minutes (a wake-up that somebody deleted) it looks for now. */
+async function careForEpics(world: World): Promise<void> {
+  try {
+    await untilCertain(() => answerOne(world.admin, world.random.chance(0.7)));
+    await untilCertain(() => world.admin.query("select wake_idle_epics(epoch) from engine_state"));
+  } catch (error) {
+    violated(world, [`whoever cares for epics was refused: ${(error as Error).message}`]);
+  }
+}
+
 async function checkStep(world: World): Promise<void> {
   violated(world, await untilCertain(() => databaseViolations(world.admin)));
-  violated(world, [...world.filing.broken, ...world.edits.broken, ...world.fleet.crashes]);
+  violated(world, await untilCertain(() => epicViolations(world.admin)));
+  violated(world, [...world.filing.broken, ...world.edits.broken, ...world.epics.broken, ...world.fleet.crashes]);
   const unexplained = [...world.fleet.complaints.keys()].filter((complaint) => !EXPLAINED.test(complaint));
   violated(
     world,
@@ -349,29 +380,39 @@ function violated({ violations, options }: World, sentences: readonly string[]):
   }
 }
 
-async function checkHistory(world: World): Promise<void> {
+/** @param over everything has come to its end */
+async function checkHistory(world: World, over: boolean): Promise<void> {
   await checkStep(world);
+  violated(world, await untilCertain(() => promptViolations(world.admin)));
   const rows = await untilCertain(() => readHistory(world.admin));
+  const ofEpics = await untilCertain(() => readEpicHistory(world.admin));
   const answer = await world.jobs.ask({ call: "history" });
   const jobs = "history" in answer ? answer.history : [];
   const { filed } = world.filing;
   violated(world, violationsOf({ ...rows, jobs, filed, capacities: world.edits.capacities }));
+  violated(world, epicViolationsOf({ ...ofEpics, jobs, projects: world.epics.projects, over }));
 }
 
 async function reportOf(world: World, begin: number): Promise<SuiteReport> {
   const { rows } = await world.admin.query(
-    `select (select count(*) from runs)::integer as runs, epoch::integer as epochs from engine_state`,
+    `select (select count(*) from runs)::integer as runs, epoch::integer as epochs,
+       (select count(*) from wake_up_results)::integer as told,
+       (select jsonb_object_agg(code, number) from (
+         select coalesce(end_code, state) as code, count(*) as number from epics group by 1 order by 1) e) as epics
+     from engine_state`,
   );
   const disturbed = world.fleet.engines.map((engine) => engine.proxy.disturbed);
   return {
     violations: [...world.violations],
     faults: sorted(world.faults),
-    edits: sorted(world.edits.counts),
+    edits: sorted(new Map([...world.edits.counts, ...world.epics.counts])),
     notifications: {
       dropped: disturbed.reduce((sum, { dropped }) => sum + dropped, 0),
       delayed: disturbed.reduce((sum, { delayed }) => sum + delayed, 0),
     },
     tasks: world.filing.filed.size,
+    epics: rows[0].epics ?? {},
+    told: rows[0].told,
     runs: rows[0].runs,
     epochs: rows[0].epochs,
     seconds: Math.round((performance.now() - begin) / 1000),

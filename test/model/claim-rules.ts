@@ -1,7 +1,9 @@
 /** What one claim may take: the rules of order and fairness, judged after the fact. Pure. */
 import assert from "node:assert/strict";
-import { addresseeOf, compareAge, limitsOf, liveRuns, readyHeads } from "./model.ts";
+import { limitsOf, readyHeads } from "./gates.ts";
+import { addresseeOf, compareAge, liveRuns } from "./model.ts";
 import type { Model, ModelTask } from "./model.ts";
+import { touch } from "./paths.ts";
 
 interface Turn {
   task: ModelTask;
@@ -13,7 +15,8 @@ interface Turn {
  * Throws unless a claim of at most `limit` tasks could have taken just these in this order of preference: each was the
  * oldest pending task of its addressee with a slot to spare, no more than there were places or than a limit allows, and
  * nobody who was left out had a better right: the repository with fewest live runs first, then the oldest. (Heads under a
- * limit of live runs are judged by that; that none of them is forgotten shows once everything is claimed.)
+ * limit of live runs or with declared paths are judged by those; that none of them is forgotten shows once everything is
+ * claimed.)
  */
 export function assertClaimAllowed(model: Model, taken: readonly ModelTask[], limit: number): void {
   const ready = new Set(readyHeads(model));
@@ -42,6 +45,8 @@ export function assertClaimAllowed(model: Model, taken: readonly ModelTask[], li
         `${more.length} were claimed beside ${live} of "${name}", which may have ${most}`,
       );
     }
+    const alike = taken.filter((other) => other !== task && touch(other, task));
+    assert.deepEqual(alike, [], `${task.id} was claimed together with what works on the same paths`);
   }
   assertNobodyPassedOver(
     model,
@@ -58,7 +63,7 @@ function assertNobodyPassedOver(model: Model, taken: readonly ModelTask[], leftO
     turn: live(task.repoUrl) + ofRepo(task.repoUrl).indexOf(task) + 1,
   }));
   if (leftOut.some((task) => limitsOf(model, task).some((limit) => limit.reason === "credential"))) return;
-  for (const task of leftOut.filter((one) => limitsOf(model, one).length === 0)) {
+  for (const task of leftOut.filter((one) => limitsOf(model, one).length === 0 && one.paths === null)) {
     const ahead = leftOut.filter((other) => other.repoUrl === task.repoUrl && compareAge(other, task) < 0).length;
     const waiting: Turn = { task, turn: live(task.repoUrl) + ofRepo(task.repoUrl).length + ahead + 1 };
     for (const other of takenTurns) {

@@ -6,11 +6,15 @@
 import assert from "node:assert/strict";
 import type fc from "fast-check";
 import { assertInvariants } from "./invariants.ts";
+import { learnNewTasks } from "./new-tasks.ts";
 import type { Model } from "./model.ts";
 import { accountOfDatabase, accountOfModel } from "./observe.ts";
 import type { RealQueue } from "./real-queue.ts";
 
 export type QueueCommand = fc.AsyncCommand<Model, RealQueue>;
+
+/** How far the clock goes on before each command: what one command does is of one instant, and later than what was. */
+const TICK_MS = 1;
 
 /** A command by name and arguments, which is how a counterexample prints it. */
 export function command<Arguments>(
@@ -21,8 +25,11 @@ export function command<Arguments>(
   return {
     check: () => true,
     run: async (model, real) => {
+      model.now += TICK_MS;
+      await real.setClock(model.now);
       await play(model, real, args);
-      const [account] = await Promise.all([accountOfDatabase(real.operator), assertInvariants(real.admin)]);
+      await learnNewTasks(model, real);
+      const [account] = await Promise.all([accountOfDatabase(real.engine), assertInvariants(real.admin)]);
       assert.deepEqual(account, accountOfModel(model));
     },
     toString: () => `${name}(${JSON.stringify(args)})`,

@@ -1,6 +1,7 @@
 /** What an inserter does: rows in one statement, also with an older created_at, also in a transaction that stays open. */
 import { command } from "./command.ts";
 import type { QueueCommand } from "./command.ts";
+import { newTask } from "./model.ts";
 import type { Model, ModelTask } from "./model.ts";
 
 export interface NewTask {
@@ -19,6 +20,20 @@ export const insert = (tasks: NewTask[]): QueueCommand =>
     for (const row of rows) model.tasks.set(row.id, row);
   });
 
+/** Rows that say which paths they will change, in the transaction that inserts them. */
+export const insertWithPaths = (tasks: (NewTask & { paths: string[] | null })[]): QueueCommand =>
+  command("insertWithPaths", tasks, async (model, real) => {
+    const rows = newTasks(model, tasks);
+    await real.operator.query("begin");
+    await insertRows(real.operator, rows);
+    for (const [place, row] of rows.entries()) {
+      row.paths = tasks[place]?.paths ?? null;
+      await real.operator.query("insert into task_options (task_id, paths) values ($1, $2)", [row.id, row.paths]);
+      model.tasks.set(row.id, row);
+    }
+    await real.operator.query("commit");
+  });
+
 /** Opens a transaction, inserts and leaves it open; or commits the one that is open. */
 export const openOrCommit = (args: { tasks: NewTask[]; rollback: boolean }): QueueCommand =>
   command("openOrCommit", args, async (model, real, { tasks, rollback }) => {
@@ -34,15 +49,10 @@ export const openOrCommit = (args: { tasks: NewTask[]; rollback: boolean }): Que
   });
 
 function newTasks(model: Model, tasks: readonly NewTask[]): ModelTask[] {
-  return tasks.map(({ addressee, repoUrl, ageMs, random }) => ({
-    id: `${random.toString(16).padStart(8, "0")}-0000-4000-8000-${String(model.made++).padStart(12, "0")}`,
-    addressee,
-    repoUrl,
-    epic: null,
-    createdAt: model.now - ageMs,
-    status: "pending",
-    result: null,
-  }));
+  return tasks.map(({ addressee, repoUrl, ageMs, random }) => {
+    const id = `${random.toString(16).padStart(8, "0")}-0000-4000-8000-${String(model.made++).padStart(12, "0")}`;
+    return newTask({ id, addressee, repoUrl, createdAt: model.now - ageMs });
+  });
 }
 
 async function insertRows(session: { query(text: string, values: unknown[]): Promise<unknown> }, rows: ModelTask[]) {

@@ -1,19 +1,58 @@
 /**
- * What the queue should be: a small pure model of tasks, runs and gates, without lanes, locks or plans. It says of every
- * pending task what it waits for, which tasks a claim may take, and in which order. It never asks the database.
+ * What the queue should be: a small pure model of tasks, runs, gates and epics, without lanes, locks or plans. Here is
+ * what it holds and how that is looked up; gates.ts says what a pending task waits for, epic-rules.ts what follows from
+ * the end of a task, settle-rules.ts what a settle does. It never asks the database.
  */
 import type { TaskState } from "../../engine/domain/task-states.ts";
 
+export interface Result {
+  success: boolean;
+  code: string | null;
+  /** Null: no run wrote it. */
+  attempt: number | null;
+}
+
+/** A task as an agent asks for it. */
+export interface Child {
+  addressee: string;
+  kind: "question" | "merge" | null;
+  step: string | null;
+  /** Wakes Green together with the others of its run. */
+  together: boolean;
+  paths: string[] | null;
+  prompt: string;
+}
+
 export interface ModelTask {
+  /** Empty until it is learned, where the database has chosen it. */
   id: string;
   addressee: string;
   /** Milliseconds since 1970, like every time here. */
   createdAt: number;
   repoUrl: string | null;
-  epic: string | null;
   status: "pending" | "running" | "completed";
-  /** As `resultText` of observe.ts says it. */
-  result: string | null;
+  completedAt: number | null;
+  result: Result | null;
+  /** The addressee whose agent made it; null: a person. */
+  createdBy: string | null;
+  parentId: string | null;
+  /** Its own profile, whatever its addressee's is. */
+  profile: string | null;
+  epic: string | null;
+  depth: number;
+  kind: "wake_up" | "question" | "approval" | "merge" | null;
+  step: string | null;
+  /** The run whose tasks wake their Green together. */
+  group: string | null;
+  paths: string[] | null;
+  /** The run whose work a person wants the next attempt to go on from. */
+  continues: string | null;
+  /** What becomes of an approval once a person said yes. */
+  onApproval: Child | null;
+  /** Of a wake-up: the results that it tells, by task, and when they were joined to it. */
+  told: Map<string, { result: Result; at: number }>;
+  /** By which it is found in the database while its id is not known. */
+  prompt: string;
 }
 
 export interface ModelRun {
@@ -23,17 +62,24 @@ export interface ModelRun {
   slot: number;
   attempt: number;
   retries: number;
+  startedAt: number;
   repoUrl: string | null;
   /** Of its repository when it was claimed. */
   project: string | null;
   epic: string | null;
+  /** As they were declared when it was claimed. */
+  paths: string[] | null;
   /** It ran with: may it create tasks? */
   profile: string;
   credential: string;
   live: boolean;
   stopping: boolean;
+  /** Its report has completed its task, and its job is still ending. */
+  reported: boolean;
   failureCode: string | null;
   retryAt: number | null;
+  /** It has left something that is not pushed. */
+  leftWork: boolean;
 }
 
 export interface ModelAddressee {
@@ -42,145 +88,203 @@ export interface ModelAddressee {
   profile: string | null;
 }
 
-/** Null: no limit. */
-type MostLive = number | null;
+/** What an epic may use. Null: no limit. */
+export interface EpicLimits {
+  tasks: number;
+  tasksPerRun: number;
+  depth: number;
+  failuresInARow: number;
+  runs: number;
+  liveRuns: number;
+  tokens: number | null;
+  cents: number | null;
+  wallMs: number;
+}
 
-export interface Model {
+export interface ModelEpic {
+  /** Of the task that it began with. */
+  id: string;
+  addressee: string;
+  state: "active" | "finished" | "failed" | "stopped";
+  endCode: string | null;
+  limits: EpicLimits;
+  /** Created by its agents. */
+  tasks: number;
+  runs: number;
+  tokens: number;
+  cents: number;
+  stalls: number;
+  startedAt: number | null;
+}
+
+/** What the engine has to say to a Green: where told is null, not yet. */
+export interface Note {
+  epic: string;
+  addressee: string;
+  about: "refused" | "deleted" | "part" | "idle";
+  told: ModelTask | null;
+}
+
+/** Null: no limit. */
+export type MostLive = number | null;
+
+export interface ModelCredential {
+  blockedUntil: number | null;
+  problem: string | null;
+  mostLive: MostLive;
+  keepReserve: boolean;
+  warnedUntil: number | null;
+}
+
+export interface ModelProject {
+  name: string;
+  paused: boolean;
+  mostLive: MostLive;
+  /** What a day may cost. */
+  dailyCents: number | null;
+}
+
+export interface ModelProfile {
+  role: "red" | "green" | "human";
+  credential: string;
+  mayCreate: boolean;
+}
+
+/** What a project ('': all of them) has used on a day. */
+export interface DaySpend {
+  project: string;
+  day: string;
+  runs: number;
+  tokens: number;
+  cents: number;
+}
+
+export interface Start {
   now: number;
   epoch: number;
+  limit: number;
+}
+
+export interface Model extends Start {
   beatAt: number;
   paused: boolean;
-  /** Most live runs at a time, over all addressees. */
-  limit: number;
+  /** What a day may cost. */
+  dailyCents: number | null;
   /** Committed ones. */
   tasks: Map<string, ModelTask>;
+  /** What the database made, whose ids are not known yet. */
+  born: ModelTask[];
   /** What an inserter's open transaction holds; null while none is open. */
   uncommitted: ModelTask[] | null;
   /** Ids of deleted tasks. */
   deleted: string[];
   runs: ModelRun[];
   addressees: Map<string, ModelAddressee>;
-  credentials: Map<string, { blockedUntil: number | null; problem: string | null; mostLive: MostLive }>;
-  /** By their repository. */
-  projects: Map<string, { name: string; paused: boolean; mostLive: MostLive }>;
-  epics: Map<string, number>;
-  /** Name of a profile to its credential. */
-  profiles: Map<string, string>;
+  credentials: Map<string, ModelCredential>;
+  /** By the key of their repository. */
+  projects: Map<string, ModelProject>;
+  epics: Map<string, ModelEpic>;
+  notes: Note[];
+  days: DaySpend[];
+  profiles: Map<string, ModelProfile>;
   /** How many ids were made: makes the next one unique. */
   made: number;
 }
 
-/** A leader that has not beaten for so long counts as gone. */
-const SILENT_MS = 15_000;
-
 const DEFAULT_ADDRESSEE: ModelAddressee = { capacity: 1, paused: false, profile: null };
+const OPEN_CREDENTIAL: ModelCredential = {
+  blockedUntil: null,
+  problem: null,
+  mostLive: null,
+  keepReserve: false,
+  warnedUntil: null,
+};
 
 export const PROJECT = { name: "big", repoUrl: "https://host/big.git", mostLive: 1 };
-export const EPICS = ["e1000000-0000-4000-8000-000000000000", "e2000000-0000-4000-8000-000000000000"];
-export const EPIC_MOST_LIVE = 1;
-/** The first task of each epic waits for a paused addressee for ever: so no epic ends, which is not the model's subject. */
-export const KEEPER = "keeper";
+/** Whom questions and approvals go to. */
+export const APPROVER = "blue";
 
-export function emptyModel(start: { now: number; epoch: number; limit: number }): Model {
+export function emptyModel(start: Start): Model {
   return {
     ...start,
     beatAt: start.now,
     paused: false,
-    tasks: new Map(EPICS.map((epic) => [epic, keeperOf(epic, start.now)])),
+    dailyCents: null,
+    tasks: new Map(),
+    born: [],
     uncommitted: null,
     deleted: [],
     runs: [],
     addressees: new Map([
       ["a", { ...DEFAULT_ADDRESSEE, capacity: 2 }],
       ["b", { ...DEFAULT_ADDRESSEE, capacity: 3 }],
-      [KEEPER, { ...DEFAULT_ADDRESSEE, paused: true }],
     ]),
     credentials: new Map([
-      ["default", { blockedUntil: null, problem: null, mostLive: null }],
-      ["second", { blockedUntil: null, problem: null, mostLive: null }],
+      ["default", { ...OPEN_CREDENTIAL }],
+      ["second", { ...OPEN_CREDENTIAL }],
     ]),
-    projects: new Map([[PROJECT.repoUrl, { name: PROJECT.name, paused: false, mostLive: PROJECT.mostLive }]]),
-    epics: new Map(EPICS.map((epic) => [epic, EPIC_MOST_LIVE])),
+    projects: new Map([
+      [
+        repositoryKey(PROJECT.repoUrl),
+        { name: PROJECT.name, paused: false, mostLive: PROJECT.mostLive, dailyCents: null },
+      ],
+    ]),
+    epics: new Map(),
+    notes: [],
+    days: [],
     profiles: new Map([
-      ["red", "default"],
-      ["green", "default"],
-      ["human", "default"],
-      ["second", "second"],
+      ["red", { role: "red", credential: "default", mayCreate: false }],
+      ["green", { role: "green", credential: "default", mayCreate: true }],
+      ["human", { role: "human", credential: "default", mayCreate: false }],
+      ["second", { role: "red", credential: "second", mayCreate: false }],
+      ["lead", { role: "red", credential: "default", mayCreate: true }],
     ]),
     made: 0,
   };
 }
 
-function keeperOf(epic: string, now: number): ModelTask {
-  return { id: epic, addressee: KEEPER, createdAt: now, repoUrl: null, epic, status: "pending", result: null };
-}
-
-/** The one thing a pending task waits for: a code of why_not_running(). */
-export function whyPending(model: Model, task: ModelTask): string {
-  if (headOf(model, task.addressee) !== task) return "head";
-  const newest = newestRun(model, task.id);
-  if (newest?.live) return "stopping_run";
-  if (model.now - model.beatAt >= SILENT_MS) return "no_engine";
-  if (model.paused) return "engine_paused";
-  const gate = gateOf(model, task, newest);
-  if (gate !== null) return gate;
-  return liveRuns(model).length >= model.limit ? "global_limit" : "starting";
-}
-
-/** Heads that could start now as far as their addressee and credential are concerned: what a claim chooses from. */
-export function readyHeads(model: Model): ModelTask[] {
-  if (model.paused) return [];
-  return pendingTasks(model).filter((task) => {
-    const newest = newestRun(model, task.id);
-    return headOf(model, task.addressee) === task && !newest?.live && gateOf(model, task, newest) === null;
-  });
-}
-
-/** What the task's addressee, its last run, its project, epic or credential holds against it; null if nothing. */
-function gateOf(model: Model, task: ModelTask, newest: ModelRun | undefined): string | null {
-  const addressee = addresseeOf(model, task.addressee);
-  if (addressee.paused) return "addressee_paused";
-  if (liveRuns(model, task.addressee).length >= addressee.capacity) return "slot";
-  if (newest?.retryAt !== undefined && newest.retryAt !== null && newest.retryAt > model.now) return "retry";
-  if (profileOf(model, task.addressee) === "human") return "human";
-  if (projectOf(model, task)?.paused) return "project_paused";
-  const full = limitsOf(model, task).find(({ live, most }) => live >= most);
-  const credential = model.credentials.get(credentialOf(model, task.addressee));
-  const blocked = (credential?.blockedUntil ?? 0) > model.now || credential?.problem !== null;
-  return full?.reason ?? (blocked ? "credential" : null);
-}
-
-export function projectOf(model: Model, task: ModelTask) {
-  return task.repoUrl === null ? undefined : model.projects.get(task.repoUrl);
-}
-
-interface Limit {
-  /** What waiting for it is called. */
-  reason: "project_limit" | "epic_limit" | "credential";
-  /** Of what. */
-  name: string;
-  live: number;
-  most: number;
-}
-
-/** The limits of live runs that the task is under beside its addressee's, in the order in which they are told. */
-export function limitsOf(model: Model, task: ModelTask): Limit[] {
-  const limits: Limit[] = [];
-  const add = (reason: Limit["reason"], name: string | null, most: MostLive | undefined, column: keyof ModelRun) => {
-    if (name === null || most === null || most === undefined) return;
-    limits.push({ reason, name, most, live: liveRuns(model).filter((run) => run[column] === name).length });
+/** A pending task of a person's; what is given stands. */
+export function newTask(given: Pick<ModelTask, "addressee" | "createdAt"> & Partial<ModelTask>): ModelTask {
+  return {
+    id: "",
+    repoUrl: null,
+    status: "pending",
+    completedAt: null,
+    result: null,
+    createdBy: null,
+    parentId: null,
+    profile: null,
+    epic: null,
+    depth: 0,
+    kind: null,
+    step: null,
+    group: null,
+    paths: null,
+    continues: null,
+    onApproval: null,
+    told: new Map(),
+    prompt: "",
+    ...given,
   };
-  const project = projectOf(model, task);
-  add("project_limit", project?.name ?? null, project?.mostLive, "project");
-  add("epic_limit", task.epic, model.epics.get(task.epic ?? ""), "epic");
-  const credential = credentialOf(model, task.addressee);
-  add("credential", credential, model.credentials.get(credential)?.mostLive, "credential");
-  return limits;
+}
+
+/** One repository, however its address is written. */
+export function repositoryKey(repoUrl: string): string {
+  return repoUrl.replace(/\/+$/, "").replace(/\.git$/, "");
+}
+
+/** All tasks, also those whose ids are not known yet. */
+export function everyTask(model: Model): ModelTask[] {
+  return [...model.tasks.values(), ...model.born];
 }
 
 /** By created_at, then id: the order of everything. */
 export function compareAge(a: ModelTask, b: ModelTask): number {
-  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : Number(a.id > b.id));
+  return a.createdAt - b.createdAt || compareText(a.id, b.id);
+}
+
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b);
 }
 
 /** The oldest pending task of an addressee. */
@@ -191,7 +295,7 @@ export function headOf(model: Model, addressee: string): ModelTask | undefined {
 }
 
 export function pendingTasks(model: Model): ModelTask[] {
-  return [...model.tasks.values()].filter((task) => task.status === "pending");
+  return everyTask(model).filter((task) => task.status === "pending");
 }
 
 export function liveRuns(model: Model, addressee?: string): ModelRun[] {
@@ -206,16 +310,40 @@ export function addresseeOf(model: Model, addressee: string): ModelAddressee {
   return model.addressees.get(addressee) ?? DEFAULT_ADDRESSEE;
 }
 
+/** The name of the profile that an addressee's tasks run with, unless they have their own. */
 export function profileOf(model: Model, addressee: string): string {
   const own = addresseeOf(model, addressee).profile;
   if (own !== null) return own;
-  if (addressee === "blue") return "human";
+  if (addressee === APPROVER) return "human";
   if (addressee.startsWith("second-")) return "second";
+  if (addressee.startsWith("lead-")) return "lead";
   return addressee.startsWith("project-mgr-") ? "green" : "red";
 }
 
-export function credentialOf(model: Model, addressee: string): string {
-  return model.profiles.get(profileOf(model, addressee)) ?? "default";
+export function profileOfTask(model: Model, task: ModelTask): string {
+  return task.profile ?? profileOf(model, task.addressee);
+}
+
+/** Whether what this one creates wakes it. A person is none. */
+export function isGreen(model: Model, addressee: string | null): boolean {
+  return addressee !== null && model.profiles.get(profileOf(model, addressee))?.role === "green";
+}
+
+export function isForPerson(model: Model, task: ModelTask): boolean {
+  return model.profiles.get(profileOfTask(model, task))?.role === "human";
+}
+
+export function credentialOf(model: Model, task: ModelTask): string {
+  return model.profiles.get(profileOfTask(model, task))?.credential ?? "default";
+}
+
+export function projectOf(model: Model, task: ModelTask): ModelProject | undefined {
+  return task.repoUrl === null ? undefined : model.projects.get(repositoryKey(task.repoUrl));
+}
+
+export function activeEpic(model: Model, id: string | null): ModelEpic | undefined {
+  const epic = model.epics.get(id ?? "");
+  return epic?.state === "active" ? epic : undefined;
 }
 
 /** Attempt and count of repetitions that the next run of this task gets. */

@@ -1,11 +1,12 @@
-/** What an operator does, by plain SQL and by function: edits of tasks, and of everything that gates them. */
+/** What an operator does, by plain SQL and by function: edits of tasks, and of their addressees. */
 import assert from "node:assert/strict";
 import { REFUSALS, TASK_TRANSITIONS } from "../../engine/domain/task-states.ts";
 import { command, pick } from "./command.ts";
 import type { QueueCommand } from "./command.ts";
-import { addresseeOf, headOf, KEEPER, newestRun, pendingTasks, PROJECT, taskState } from "./model.ts";
+import { reopenEpic, stopTask } from "./epic-ends.ts";
+import { followDeleted, followEnded } from "./epic-rules.ts";
+import { addresseeOf, headOf, newestRun, taskState } from "./model.ts";
 import type { Model, ModelTask } from "./model.ts";
-import { resultText } from "./observe.ts";
 
 /** Edits of one task, by the table of states: what it refuses is refused, what it changes is changed. */
 export const EDITS = {
@@ -23,8 +24,8 @@ export type Edit = keyof typeof EDITS;
 
 interface EditArguments {
   edit: Edit;
-  /** Which tasks to choose from; any: deleted ones too. */
-  among: "heads" | "running" | "any";
+  /** Which tasks to choose from; any: deleted ones too; last: the only open one of an epic. */
+  among: "heads" | "running" | "any" | "last";
   task: number;
   addressee: string;
   repoUrl: string | null;
@@ -52,6 +53,7 @@ export const editTask = (args: EditArguments): QueueCommand =>
       return;
     }
     await done;
+    if (edit === "reschedule" && task !== undefined) task.continues = null;
     if (cell === "unchanged" || task === undefined) return;
     if (edit === "edit_content") Object.assign(task, { addressee, repoUrl });
     else if (edit === "move_ahead") task.createdAt = createdAt;
@@ -60,31 +62,38 @@ export const editTask = (args: EditArguments): QueueCommand =>
   });
 
 function choices(model: Model, among: EditArguments["among"]): string[] {
-  const tasks = [...model.tasks.values()].filter((task) => task.addressee !== KEEPER);
+  const tasks = [...model.tasks.values()];
   if (among === "any") return [...tasks.map((task) => task.id), ...model.deleted].toSorted();
-  const chosen = tasks.filter((task) =>
-    among === "running" ? task.status === "running" : headOf(model, task.addressee) === task,
-  );
+  const isOpen = (task: ModelTask) => task.status !== "completed";
+  const chosen = tasks.filter((task) => {
+    if (among === "running") return task.status === "running";
+    if (among === "heads") return headOf(model, task.addressee) === task;
+    return (
+      task.epic !== null && isOpen(task) && tasks.filter((one) => one.epic === task.epic && isOpen(one)).length === 1
+    );
+  });
   return chosen.map((task) => task.id).toSorted();
 }
 
-function applyStatusEdit(model: Model, task: ModelTask, edit: Edit): void {
+export function applyStatusEdit(model: Model, task: ModelTask, edit: Edit): void {
   const ofTask = model.runs.filter((run) => run.taskId === task.id);
   const rescheduled = edit === "reschedule" || edit === "reschedule_with_note";
-  if (rescheduled || (edit === "set_pending" && task.status === "completed")) {
+  if (rescheduled || edit === "set_pending") {
     for (const run of ofTask) run.retryAt = null;
+    task.continues = null;
   }
   const live = newestRun(model, task.id);
   if (live?.live) live.stopping = true;
   if (edit === "delete") {
     model.tasks.delete(task.id);
     model.deleted.push(task.id);
+    if (task.status !== "completed") followDeleted(model, task);
   } else if (rescheduled || edit === "set_pending") {
-    task.status = "pending";
-    task.result = null;
+    if (task.status === "completed") reopenEpic(model, task.id);
+    Object.assign(task, { status: "pending", result: null, completedAt: null });
   } else {
-    task.status = "completed";
-    task.result = resultText({ success: false, code: "stopped", attempt: null });
+    stopTask(model, task);
+    followEnded(model, [task]);
   }
 }
 
@@ -114,64 +123,4 @@ export const pauseOrResume = (args: { addressee: string | null; paused: boolean 
     else if (paused || model.addressees.has(addressee)) {
       model.addressees.set(addressee, { ...addresseeOf(model, addressee), paused });
     }
-  });
-
-export const setCredential = (args: {
-  name: string;
-  blockedMs: number | null;
-  problem: string | null;
-  mostLive: number | null;
-}): QueueCommand =>
-  command("setCredential", args, async (model, real, { name, blockedMs, problem, mostLive }) => {
-    const blockedUntil = blockedMs === null ? null : model.now + blockedMs;
-    await real.operator.query(
-      "update credentials set blocked_until = $2, problem = $3, max_live_runs = $4 where name = $1",
-      [name, blockedUntil === null ? null : new Date(blockedUntil).toISOString(), problem, mostLive],
-    );
-    model.credentials.set(name, { blockedUntil, problem, mostLive });
-  });
-
-/** Null: there is no project any more. */
-export const setProject = (set: { paused: boolean; mostLive: number | null } | null): QueueCommand =>
-  command("setProject", set, async (model, real) => {
-    const { name, repoUrl } = PROJECT;
-    if (set === null) {
-      await real.operator.query("delete from projects where name = $1", [name]);
-      model.projects.delete(repoUrl);
-      return;
-    }
-    await real.operator.query(
-      `insert into projects (name, repo_url, paused, max_live_runs) values ($1, $2, $3, $4)
-       on conflict (name) do update set paused = $3, max_live_runs = $4`,
-      [name, repoUrl, set.paused, set.mostLive],
-    );
-    model.projects.set(repoUrl, { name, ...set });
-  });
-
-export const setEpic = (args: { epic: string; mostLive: number }): QueueCommand =>
-  command("setEpic", args, async (model, real, { epic, mostLive }) => {
-    await real.admin.query("update epics set max_live_runs = $2 where id = $1", [epic, mostLive]);
-    model.epics.set(epic, mostLive);
-  });
-
-/** A pending task becomes one of this epic, or of none. */
-export const joinEpic = (args: { task: number; epic: string | null }): QueueCommand =>
-  command("joinEpic", args, async (model, real, { task: index, epic }) => {
-    const pending = pendingTasks(model).filter((task) => task.addressee !== KEEPER);
-    const task = pick(
-      pending.toSorted((a, b) => (a.id < b.id ? -1 : 1)),
-      index,
-    );
-    if (task === undefined) return;
-    await real.operator.query(
-      `insert into task_options (task_id, epic) values ($1, $2) on conflict (task_id) do update set epic = $2`,
-      [task.id, epic],
-    );
-    task.epic = epic;
-  });
-
-export const setProfile = (args: { name: string; credential: string }): QueueCommand =>
-  command("setProfile", args, async (model, real, { name, credential }) => {
-    await real.operator.query("update profiles set credential = $2 where name = $1", [name, credential]);
-    model.profiles.set(name, credential);
   });

@@ -8,7 +8,7 @@ import { makeTickets } from "../../engine/domain/run-token.ts";
 import { openDatabase } from "../../engine/store/connection.ts";
 import { claimRuns } from "../../engine/store/dispatch.ts";
 import { testDatabase } from "../support/postgres.ts";
-import { EPIC_MOST_LIVE, EPICS, KEEPER, PROJECT } from "./model.ts";
+import { PROJECT } from "./model.ts";
 
 const RUN_KEY = Buffer.alloc(32, 7);
 const HOST = "test-host";
@@ -27,7 +27,8 @@ export interface RealQueue {
   raiseEpoch(limit: number): Promise<number>;
   /** One claim. @throws StaleEpochError */
   claim(epoch: number, limit: number): Promise<{ claimed: number; drained: number }>;
-  settle(epoch: number, runId: string, outcome: object): Promise<string>;
+  /** In one call; an answer for each, in the order given. @throws with code MZ001 */
+  settle(epoch: number, outcomes: readonly object[]): Promise<{ run_id: string; answer: string }[]>;
   close(): Promise<void>;
 }
 
@@ -64,7 +65,6 @@ export async function realQueue(): Promise<RealQueue> {
       await inserter.query("rollback");
       await test.pool.query(EMPTY);
       await setClock(now);
-      await engine.query(KEEPERS, [EPICS, EPIC_MOST_LIVE]);
       return raiseEpoch(limit);
     },
     claim: async (epoch, limit) => {
@@ -72,9 +72,9 @@ export async function realQueue(): Promise<RealQueue> {
       const { to_launch, drained } = await claimRuns(claimer, claim);
       return { claimed: to_launch.length, drained };
     },
-    settle: async (epoch, runId, outcome) => {
-      const { rows } = await engine.query("select settle_run($1, $2, $3) as answer", [epoch, runId, outcome]);
-      return rows[0].answer;
+    settle: async (epoch, outcomes) => {
+      const { rows } = await engine.query(SETTLE, [epoch, JSON.stringify(outcomes)]);
+      return rows;
     },
     close: async () => {
       await Promise.all([engine.end(), operator.end(), inserter.end(), claimer.close()]);
@@ -83,37 +83,31 @@ export async function realQueue(): Promise<RealQueue> {
   };
 }
 
-/** Back to what emptyModel() says. */
+const SETTLE = `
+  select s.run_id, s.answer
+  from jsonb_array_elements($2::jsonb) with ordinality given (outcome, place)
+  join settle_runs($1, $2) s on s.run_id = (given.outcome ->> 'run_id')::uuid
+  order by given.place`;
+
+/** Back to what emptyModel() says. Epics first: then nobody is woken for the tasks that go. */
 const EMPTY = `
+  delete from epics;
   delete from tasks;
   delete from runs;
   delete from task_events;
   delete from projects;
+  delete from project_days;
   insert into projects (name, repo_url, max_live_runs)
     values ('${PROJECT.name}', '${PROJECT.repoUrl}', ${PROJECT.mostLive});
-  delete from epics;
   delete from addressees;
-  insert into addressees (addressee, capacity, paused) values ('a', 2, false), ('b', 3, false), ('${KEEPER}', 1, true);
+  insert into addressees (addressee, capacity) values ('a', 2), ('b', 3);
   delete from lanes;
   delete from lane_changes;
-  update profiles set credential = 'default';
   insert into credentials (name) values ('second') on conflict do nothing;
-  insert into profiles (name, role, addressee_pattern, credential) values ('second', 'red', 'second-%', 'second')
-    on conflict (name) do update set credential = 'second';
-  update credentials set blocked_until = null, blocked_reason = null, problem = null, max_live_runs = null;
-  -- what Green and its epics do by themselves is not the model's subject, only that agents may create tasks
-  update profiles set role = 'red' where name = 'green';
-  alter table epics alter max_depth set default 1000, alter max_tasks set default 100000;
-  update engine_state set paused = false`;
-
-/** The epics, and the task that keeps each of them from ending. */
-const KEEPERS = `
-  with epic as (
-    insert into epics (id, addressee, title, max_live_runs, max_runs)
-    select id, '${KEEPER}', 'epic', $2, 1000000 from unnest($1::uuid[]) id
-    returning id
-  ), task as (
-    insert into tasks (id, addressee, prompt) select id, '${KEEPER}', 'wait' from epic
-    returning id
-  )
-  insert into task_options (task_id, epic) select id, id from task`;
+  insert into profiles (name, role, addressee_pattern) values ('second', 'red', 'second-%'), ('lead', 'red', 'lead-%')
+    on conflict do nothing;
+  update profiles set credential = case name when 'second' then 'second' else 'default' end,
+    may_create_tasks = name in ('green', 'lead');
+  update credentials set blocked_until = null, blocked_reason = null, problem = null, max_live_runs = null,
+    keep_reserve = false, warned_until = null;
+  update engine_state set paused = false, max_daily_cost_usd = null`;

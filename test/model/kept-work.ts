@@ -1,0 +1,13 @@
+/** Which attempt goes on from what an earlier one left. Pure. */
+import type { Model, ModelRun } from "./model.ts";
+
+/**
+ * The run that this attempt goes on from: the newest earlier one that the engine repeated by itself and that left
+ * something; else the one that a person named. A task that a person runs again begins a new chain of attempts.
+ */
+export function continuedRun(model: Model, run: ModelRun): ModelRun | undefined {
+  const left = model.runs.filter(({ taskId, leftWork }) => taskId === run.taskId && leftWork);
+  const repeated = left.filter(({ attempt, retryAt }) => attempt < run.attempt && retryAt !== null);
+  const named = left.find(({ id, live }) => id === model.tasks.get(run.taskId)?.continues && !live);
+  return repeated.toSorted((a, b) => b.attempt - a.attempt)[0] ?? named;
+}
