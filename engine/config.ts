@@ -2,7 +2,7 @@
  * Every setting, once: name, default, unit, help text. Parsed at start, frozen, passed down; nothing
  * else reads the environment.
  */
-import { availableParallelism, homedir, totalmem, userInfo } from "node:os";
+import { availableParallelism, homedir, totalmem } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { z } from "zod";
 
@@ -216,8 +216,17 @@ export function describeSettings(): { name: SettingName; help: string }[] {
 
 /** Where everything of this user lies unless `MYZEL_DATA_DIR` says otherwise. */
 export function defaultDataDir(environment: NodeJS.ProcessEnv): string {
-  if (userInfo().uid === 0) return "/var/lib/myzel";
-  return join(environment["XDG_DATA_HOME"] || join(homedir(), ".local", "share"), "myzel");
+  if (process.getuid?.() === 0) return "/var/lib/myzel";
+  return join(environment["XDG_DATA_HOME"] || join(homeDirectory(environment), ".local", "share"), "myzel");
+}
+
+/** @throws ConfigError for a user that the system does not know, as in some containers, and that has no HOME */
+function homeDirectory(environment: NodeJS.ProcessEnv): string {
+  try {
+    return environment["HOME"] || homedir();
+  } catch {
+    throw new ConfigError(["MYZEL_DATA_DIR: your user has no home directory; set it to a directory for Myzel's data"]);
+  }
 }
 
 /**

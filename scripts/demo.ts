@@ -77,7 +77,7 @@ async function demo(): Promise<void> {
   say(git(remote, "log", "--stat", "--format=commit %H%nAuthor: %an <%ae>%n%n    %s%n", "main..hello"));
   if (task.result["success"] !== true) throw new Error("the task did not succeed");
   say("\nThe model was scripted; database, engine, launcher, git and the Claude Code CLI were real.");
-  say("With an account: claude setup-token, then bin/myzel login, then npm start.");
+  say("With an account: npx claude setup-token, then bin/myzel login, then npm start -- --launcher process.");
 }
 
 /** A bare repository with one commit, which the run's user may read and push to through the launcher. */

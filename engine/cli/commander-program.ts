@@ -28,6 +28,7 @@ export function buildProgram(): Command {
 export async function loadDefinition(command: Command): Promise<void> {
   const file = await COMMANDS[command.name()]?.load();
   file?.define(command);
+  for (const below of command.commands) if (below.description() === "") below.description(below.summary());
 }
 
 const EXAMPLES = `
@@ -41,4 +42,5 @@ Examples:
   myzel inbox                            what they ask you
 
 Ids may be given as a unique beginning or end (at least 4 hex digits) or as @last, the newest one.
-Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 3 the database cannot be reached.`;
+Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration, 3 the database cannot be reached,
+130 you stopped waiting.`;

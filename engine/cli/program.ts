@@ -6,12 +6,12 @@ import { CommanderError } from "commander";
 import { buildProgram } from "./commander-program.ts";
 import { EXIT, reportFailure } from "./failure.ts";
 
+/** They have more to do than to print, and something to bring to an end. */
+const DAEMONS: readonly string[] = ["up", "engine"];
+
 /** Runs one command line. Returns the exit code; never throws. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
-  // Whoever reads our output may stop reading, as in `myzel tasks | head`.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) =>
-    process.exit(error.code === "EPIPE" ? EXIT.done : EXIT.failed),
-  );
+  forgiveReaders(args[0]);
   try {
     if (args[0] === "__complete") {
       const { completeWords } = await import("./completion/complete-words.ts");
@@ -30,6 +30,14 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
     return await reportFailure(error);
   }
+}
+
+/** Whoever reads our output may stop reading, as in `myzel tasks | head`: that is the end, but for daemons. */
+function forgiveReaders(command: string | undefined): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (!DAEMONS.includes(command ?? "")) process.exit(error.code === "EPIPE" ? EXIT.done : EXIT.failed);
+  });
+  process.stderr.on("error", () => undefined);
 }
 
 /** `myzel help epic file` → `myzel epic file --help`. */

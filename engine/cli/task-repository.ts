@@ -34,7 +34,9 @@ export async function chooseRepository(asked: Asked): Promise<Chosen> {
   if (asked.branch !== undefined || asked.base !== undefined) {
     throw new UsageError("--branch and --base need a repository: name one with --repo, or go into a checkout of it.");
   }
-  return { repoUrl: undefined, base: undefined, remarks: [] };
+  const remark =
+    "Note: you are in no git checkout, so the task works in an empty directory; --repo names a repository.";
+  return { repoUrl: undefined, base: undefined, remarks: [remark] };
 }
 
 /**

@@ -10,6 +10,8 @@ import { NotFoundError } from "./errors.ts";
 const LEAST_DIGITS = 4;
 const ALL_DIGITS = 32;
 const MOST_CANDIDATES = 5;
+/** So far may the clock of the database be ahead of ours. */
+const CLOCKS_APART_MS = 86_400_000;
 
 interface Kind {
   table: "tasks" | "epics";
@@ -31,7 +33,7 @@ export interface Named {
  * @throws NotFoundError where there is none, where several begin or end like that (it names them), or where it is no id
  */
 export async function findTask(database: Database, given: string): Promise<string> {
-  return given === "@last" ? newest(TASK, await newestTasks(database, 1)) : await find(database, TASK, given);
+  return given === "@last" ? newest(TASK, await lastFiledTask(database)) : await find(database, TASK, given);
 }
 
 /** The epic's id. @throws NotFoundError as findTask */
@@ -44,6 +46,31 @@ export async function newestTasks(database: Database, limit: number): Promise<Na
   const result = await asking(
     sql<Named>`
       select id, left(prompt, 200) as prompt from tasks order by created_at desc limit ${limit}`.execute(database.db),
+  );
+  return result.rows;
+}
+
+/**
+ * The task that was filed last, as far as its id (version 7) and `created_at` tell: people change `created_at` to move a
+ * task, which makes it no older. None or one row.
+ */
+async function lastFiledTask(database: Database): Promise<{ id: string }[]> {
+  const soon = (Date.now() + CLOCKS_APART_MS).toString(16).padStart(12, "0");
+  const bound = `${soon.slice(0, 8)}-${soon.slice(8)}-7000-8000-000000000000`;
+  const isTimed = sql`substr(id::text, 15, 1) = '7'`;
+  const result = await asking(
+    sql<{ id: string }>`
+      with candidates as (
+        (select id, created_at from tasks order by created_at desc limit 20)
+        union
+        (select id, created_at from tasks where id < ${bound} and ${isTimed} order by id desc limit 1))
+      select id from candidates
+      order by greatest(
+        case when created_at <= now() then created_at end,
+        case when id < ${bound} and ${isTimed}
+          then to_timestamp(('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint / 1000.0) end
+      ) desc nulls last, id desc
+      limit 1`.execute(database.db),
   );
   return result.rows;
 }
@@ -73,7 +100,7 @@ async function find(database: Database, kind: Kind, given: string): Promise<stri
   );
 }
 
-function newest(kind: Kind, rows: readonly Named[]): string {
+function newest(kind: Kind, rows: readonly { id: string }[]): string {
   const [row] = rows;
   if (row === undefined) throw new NotFoundError(`There is no ${kind.one} yet.`);
   return row.id;

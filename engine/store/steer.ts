@@ -52,9 +52,32 @@ export async function pauseDispatch(database: Database, addressee: string | unde
   await asking(sql`select pause(${addressee ?? null})`.execute(database.db));
 }
 
-/** Takes a pause back. */
-export async function resumeDispatch(database: Database, addressee: string | undefined): Promise<void> {
+/** Takes a pause back; false where there was none. */
+export async function resumeDispatch(database: Database, addressee: string | undefined): Promise<boolean> {
+  const was = addressee === undefined ? await enginePaused(database) : await addresseePaused(database, addressee);
   await asking(sql`select resume(${addressee ?? null})`.execute(database.db));
+  return was;
+}
+
+/** Nothing starts at all. */
+export async function enginePaused(database: Database): Promise<boolean> {
+  const row = await asking(database.db.selectFrom("engine_state").select("paused").executeTakeFirst());
+  return row?.paused === true;
+}
+
+async function addresseePaused(database: Database, addressee: string): Promise<boolean> {
+  const row = await asking(
+    database.db.selectFrom("addressees").select("paused").where("addressee", "=", addressee).executeTakeFirst(),
+  );
+  return row?.paused === true;
+}
+
+/** Whether there is a task for it, of whatever status. */
+export async function hasTasks(database: Database, addressee: string): Promise<boolean> {
+  const row = await asking(
+    database.db.selectFrom("tasks").select("id").where("addressee", "=", addressee).limit(1).executeTakeFirst(),
+  );
+  return row !== undefined;
 }
 
 /** Wakes the engine, so that it looks again at what lies outside of the database, such as a stored login. */

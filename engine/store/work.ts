@@ -11,7 +11,7 @@ export interface KeptWork {
   failure_code: string | null;
   stored_at: Date;
   branch: string | null;
-  /** Where its commits begin; null: they have no beginning on the remote. */
+  /** What its commits are compared with: where they begin; of a Green, what its plan began from. Null: nothing on the remote. */
   base_sha: string | null;
   /** Null: it left no commits. */
   head_sha: string | null;

@@ -1,6 +1,6 @@
 /** `myzel doctor`: what it finds, how to mend it, and its exit code. */
 import assert from "node:assert/strict";
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { emptyDatabase } from "../support/postgres.ts";
@@ -96,6 +96,39 @@ describe("myzel doctor", () => {
     const { find } = await ask({ ...here(), MYZEL_DATA_DIR: open, ANTHROPIC_API_KEY: "hush" });
     assert.match(find("billing")?.message ?? "", /ANTHROPIC_API_KEY is set; it is not passed on/);
     assert.equal(find("data directory")?.mend, `chmod go-rw ${open}`);
+  });
+
+  it("says which profile's secret cannot be read here, and never shows a value", async () => {
+    const path = join(directory.path, "..", `npm-token-${process.pid}`);
+    await writeFile(path, "hush-from-a-file\n");
+    const set = (secrets: Record<string, object>) =>
+      db.pool.query("update profiles set secrets = case when name = 'red' then $1 else '{}' end::jsonb", [
+        JSON.stringify(secrets),
+      ]);
+    try {
+      await set({ NPM_TOKEN: { file_path: path }, OTHER: { env_var: "MY_OTHER" } });
+      const well = await ask({ ...here(), MY_OTHER: "hush-from-a-variable" });
+      assert.equal(well.find("secrets of red")?.status, "ok");
+      assert.match(well.find("secrets of red")?.message ?? "", /^OTHER, NPM_TOKEN: present$/);
+      // The engine that leads has an environment of its own.
+      const variable = await ask(here());
+      assert.equal(variable.find("secrets of red")?.status, "unknown");
+      assert.match(variable.find("secrets of red")?.message ?? "", /variable MY_OTHER, from which OTHER comes/);
+      await set({ NPM_TOKEN: { file_path: `${path}.gone` } });
+      const gone = await ask(here());
+      assert.equal(gone.find("secrets of red")?.status, "problem");
+      assert.match(gone.find("secrets of red")?.message ?? "", /^The secret NPM_TOKEN of the profile "red" .*gone/);
+      await set({ NPM_TOKEN: { secret_name: "npm", secret_key: "token" } });
+      const elsewhere = await ask(here());
+      assert.match(elsewhere.find("secrets of red")?.message ?? "", /lies in a Kubernetes Secret/);
+      for (const { ran } of [well, variable, gone, elsewhere]) assert.doesNotMatch(ran.stdout, /hush/);
+      await db.pool.query("update engine_state set beat_at = beat_at - interval '1 hour'");
+      await set({ OTHER: { env_var: "MY_OTHER" } });
+      assert.equal((await ask(here())).find("secrets of red")?.status, "problem");
+    } finally {
+      await rm(path);
+      await set({});
+    }
   });
 
   it("says which launcher the engine would use", async () => {

@@ -52,6 +52,8 @@ describe("myzel enqueue", () => {
     const ran = await run(["Fix the bug", "--repo", "https://host/app.git"]);
     assert.match(ran.stdout, /branch +myzel\/[0-9a-f-]{36}/);
     assert.match(ran.stdout, /No engine is running/);
+    assert.match((await run(["Fix it"])).stderr, /^Note: you are in no git checkout, .*--repo names a repository\.\n$/);
+    assert.equal((await run(["Fix it", "--no-repo"])).stderr, "");
   });
 
   it("passes every option on to the task and its options", async () => {

@@ -3,46 +3,25 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, beforeEach, describe, it } from "node:test";
+import { beforeEach, describe, it } from "node:test";
 import { findProgram } from "../../engine/cli/find-program.ts";
-import { schemaClient } from "../support/schema-client.ts";
-import type { SchemaClient } from "../support/schema-client.ts";
 import { eventually } from "../support/waiting.ts";
-import { myzel, ROOT, startMyzel, startProgram, temporaryDirectory } from "./run-myzel.ts";
+import { commandLine } from "./command-line.ts";
+import { myzel, ROOT, startMyzel, startProgram } from "./run-myzel.ts";
 
 const REPO = "https://git.example.org/you/webapp.git";
 const GREEN = "project-mgr-webapp";
 
 describe("epics on the command line", () => {
-  let db: SchemaClient;
-  let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
-  let env: Record<string, string>;
-  before(async () => {
-    db = await schemaClient();
-    directory = await temporaryDirectory();
-    env = { DATABASE_URL: db.test.url("operator"), MYZEL_DATA_DIR: directory.path };
-  });
-  after(async () => {
-    await db.close();
-    await directory.remove();
-  });
+  const cli = commandLine();
   beforeEach(async () => {
-    for (const table of ["tasks", "runs", "epics", "projects"]) await db.pool.query(`delete from ${table}`);
-    await db.pool.query("insert into projects (name, repo_url, epic_max_tasks) values ('webapp', $1, 40)", [REPO]);
+    for (const table of ["tasks", "runs", "epics", "projects"]) await cli.db.pool.query(`delete from ${table}`);
+    await cli.db.pool.query("insert into projects (name, repo_url, epic_max_tasks) values ('webapp', $1, 40)", [REPO]);
   });
 
-  const epic = async (...args: string[]) => {
-    const ran = await myzel(["epic", ...args], { env });
-    assert.equal(ran.code, 0, ran.stderr);
-    return ran.stdout;
-  };
-  const refused = async (...args: string[]) => {
-    const ran = await myzel(["epic", ...args], { env });
-    assert.deepEqual([ran.code, ran.stdout], [2, ""], ran.stderr);
-    assert.match(ran.stderr, /^myzel: \S/);
-    return ran.stderr;
-  };
-  const rows = async (sql: string, values: unknown[] = []) => (await db.pool.query(sql, values)).rows;
+  const epic = (...args: string[]) => cli.run("epic", ...args);
+  const refused = (...args: string[]) => cli.refused("epic", ...args);
+  const { rows } = cli;
   const filed = async (goal = "Dates are parsed in every locale") =>
     (await rows("select id from file_epic($1, $2, $3)", [GREEN, goal, REPO]))[0].id as string;
   /** A task of the epic as an agent's outbox makes it. */
@@ -57,11 +36,10 @@ describe("epics on the command line", () => {
        values ($1, $2, $3, 'myzel/x', $4, $5) returning id`,
       [options.to ?? "worker-1", prompt, REPO, parent, GREEN],
     );
-    await db.pool.query("insert into task_options (task_id, epic, depth, kind, step) values ($1, $2, 1, $3, 'parse')", [
-      id,
-      epicId,
-      options.kind ?? "implement",
-    ]);
+    await cli.db.pool.query(
+      "insert into task_options (task_id, epic, depth, kind, step) values ($1, $2, 1, $3, 'parse')",
+      [id, epicId, options.kind ?? "implement"],
+    );
     return id;
   };
 
@@ -90,14 +68,14 @@ describe("epics on the command line", () => {
   });
 
   it("file finds the project by the checkout or by --repo; --to names another Green; --json is the epic's row", async () => {
-    const checkout = join(directory.path, "checkout");
+    const checkout = join(cli.directory, "checkout");
     execFileSync("git", ["init", "-q", checkout]);
     execFileSync("git", ["-C", checkout, "remote", "add", "origin", REPO]);
-    const inCheckout = await myzel(["epic", "file", "-", "--json"], { env, cwd: checkout, input: "A goal\n" });
+    const inCheckout = await myzel(["epic", "file", "-", "--json"], { env: cli.env, cwd: checkout, input: "A goal\n" });
     assert.equal(inCheckout.code, 0, inCheckout.stderr);
     const row = JSON.parse(inCheckout.stdout);
     assert.deepEqual([row.addressee, row.repo_url, row.project, row.state], [GREEN, REPO, "webapp", "active"]);
-    const columns = (await db.pool.query("select * from epics limit 0")).fields.map((field) => field.name);
+    const columns = (await cli.db.pool.query("select * from epics limit 0")).fields.map((field) => field.name);
     assert.deepEqual(Object.keys(row).toSorted(), columns.toSorted());
     const byRepo = JSON.parse(await epic("file", "A goal", "--repo", REPO.replace(".git", ""), "--json"));
     assert.deepEqual([byRepo.addressee, byRepo.project], [GREEN, "webapp"]);
@@ -111,8 +89,8 @@ describe("epics on the command line", () => {
     const args = ["file", "A goal", "--project", "webapp"];
     const first = /Epic (\S+) is filed/.exec(await epic(...args, "--key", "k"))?.[1];
     assert.match(await epic(...args, "--key", "k"), new RegExp(`Epic ${first} was filed with this key before`));
-    await writeFile(join(directory.path, "goal.md"), "From a file");
-    const dry = await epic("file", "--file", join(directory.path, "goal.md"), "--project", "webapp", "--dry-run");
+    await writeFile(join(cli.directory, "goal.md"), "From a file");
+    const dry = await epic("file", "--file", join(cli.directory, "goal.md"), "--project", "webapp", "--dry-run");
     assert.match(dry, /^Nothing is stored; this would be filed:\n +title +From a file\n/);
     const object = JSON.parse(await epic(...args, "--dry-run", "--json", "--max-cost", "2.5"));
     assert.deepEqual([object.id, object.max_cost_usd, object.max_tasks], [undefined, 2.5, 40]);
@@ -144,9 +122,9 @@ describe("epics on the command line", () => {
     assert.match(await epic("list"), /^No active epics; .*epic list --all/);
     const [first, second] = [await filed("First"), await filed("Second")];
     await child(second, second, "Write it");
-    await db.pool.query("select end_epic($1, 'failed', 'max_tasks', 'Too many.', true)", [first]);
+    await cli.db.pool.query("select end_epic($1, 'failed', 'max_tasks', 'Too many.', true)", [first]);
     const table = (await epic("list")).trimEnd().split("\n");
-    assert.match(table[0] ?? "", /^ID +STATE +PROJECT +AGE +DONE +RUNS +COST +TITLE +WAITS FOR/);
+    assert.match(table[0] ?? "", /^ID +STATE +PROJECT +AGE +DONE +LIVE +COST +TITLE +WAITS FOR/);
     assert.equal(table.length, 2);
     assert.match(
       table[1] ?? "",
@@ -174,19 +152,19 @@ describe("epics on the command line", () => {
     await child(id, inner, "You are woken", { kind: "wake_up", to: "project-mgr-docs" });
     const woken = await child(id, id, "You are woken", { kind: "wake_up", to: GREEN });
     await child(id, woken, "Review it", { kind: "review" });
-    await db.pool.query("update tasks set status = 'completed', result = $2 where id = $1", [
+    await cli.db.pool.query("update tasks set status = 'completed', result = $2 where id = $1", [
       first,
       { success: false, code: "checks_failed", branch: "myzel/dates" },
     ]);
-    await db.pool.query(
+    await cli.db.pool.query(
       `update epics set tasks = 2, runs = 3, tokens = 1234567, cost_usd = 3.4, max_cost_usd = 10, plan_branch = 'myzel/plan',
          plan_commit = '0123456789abcdef', started_at = clock_timestamp() - interval '3 hours' where id = $1`,
       [id],
     );
-    await db.pool.query("insert into epic_notes (epic, addressee, note) values ($1, $2, 'One too many was refused.')", [
-      id,
-      GREEN,
-    ]);
+    await cli.db.pool.query(
+      "insert into epic_notes (epic, addressee, note) values ($1, $2, 'One too many was refused.')",
+      [id, GREEN],
+    );
     const text = await epic("show", id.slice(-12));
     for (const part of [
       new RegExp(`^Epic ${id}\\n +title +Dates\\n +state +active for \\d+ s\\n +project +webapp`),
@@ -195,7 +173,7 @@ describe("epics on the command line", () => {
       /\nGoal\n {2}Dates\n\n {2}in every locale\n/,
       /tasks +2 of 40 \(at most 10 by one run, 3 deep\)\n +runs +3 of 300 \(0 live, at most 10\)\n +tokens +1,234,567 \(no limit\)\n +cost +\$3\.40 of \$10\.00 at list price\n +wall time +3 h of 7 days\n/,
       /\nTasks \(1 of 7 tasks done \(1 failed\), 0 running\)\n/,
-      /Told to Green\n {2}\S+ \S+ {2}One too many was refused\.\n/,
+      /Told to Green\n {2}\S+ \S+ UTC {2}One too many was refused\.\n/,
     ])
       assert.match(text, part);
     const tree = text
@@ -238,17 +216,17 @@ describe("epics on the command line", () => {
     assert.deepEqual(shown.notes, []);
     assert.match(await refused("show", "0000"), /no epic whose id begins or ends with "0000"/);
     assert.match(await refused("show", "xyz"), /"xyz" is no epic id/);
-    const task = JSON.parse((await myzel(["show", shown.task_list[1].id, "--json"], { env })).stdout);
+    const task = JSON.parse((await myzel(["show", shown.task_list[1].id, "--json"], { env: cli.env })).stdout);
     assert.deepEqual([task.options.epic, task.options.step, task.options.depth], [id, "parse", 1]);
     assert.match(
-      (await myzel(["show", shown.task_list[1].id], { env })).stdout,
+      (await myzel(["show", shown.task_list[1].id], { env: cli.env })).stdout,
       new RegExp(`epic +${id}\\n +step +parse`),
     );
   });
 
   it("show prints the epic's plan inside a checkout that has it, and says how to get it where not", async () => {
     const id = await filed();
-    const checkout = join(directory.path, "with-plan");
+    const checkout = join(cli.directory, "with-plan");
     const git = (...args: string[]) => execFileSync("git", ["-C", checkout, ...args], { encoding: "utf8" }).trim();
     execFileSync("git", ["init", "-q", checkout]);
     git("remote", "add", "origin", `${REPO}/`);
@@ -258,8 +236,11 @@ describe("epics on the command line", () => {
     git("add", ".");
     git("-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "plan");
     const planned = async (commit: string) => {
-      await db.pool.query("update epics set plan_branch = 'myzel/plan', plan_commit = $2 where id = $1", [id, commit]);
-      const ran = await myzel(["epic", "show", id], { env, cwd: checkout });
+      await cli.db.pool.query("update epics set plan_branch = 'myzel/plan', plan_commit = $2 where id = $1", [
+        id,
+        commit,
+      ]);
+      const ran = await myzel(["epic", "show", id], { env: cli.env, cwd: checkout });
       assert.equal(ran.code, 0, ran.stderr);
       return ran.stdout;
     };
@@ -276,9 +257,9 @@ describe("epics on the command line", () => {
     const nasty = "red \u001b[31malert\u001b[0m \u009b2J \u001b]0;title\u0007 \u202eback\r\u0008 end";
     const id = await filed(`${nasty}\n${nasty}`);
     await child(id, id, nasty);
-    await db.pool.query("insert into epic_notes (epic, addressee, note) values ($1, 'g', $2)", [id, nasty]);
-    await db.pool.query("update epics set plan_branch = $2, plan_commit = $2 where id = $1", [id, nasty]);
-    await db.pool.query("select end_epic($1, 'failed', $2, $2, true)", [id, nasty]);
+    await cli.db.pool.query("insert into epic_notes (epic, addressee, note) values ($1, 'g', $2)", [id, nasty]);
+    await cli.db.pool.query("update epics set plan_branch = $2, plan_commit = $2 where id = $1", [id, nasty]);
+    await cli.db.pool.query("select end_epic($1, 'failed', $2, $2, true)", [id, nasty]);
     for (const args of [
       ["list", "--all"],
       ["show", id],
@@ -299,7 +280,7 @@ describe("epics on the command line", () => {
       await epic("stop", "@last", "--reason", "another goal"),
       new RegExp(`Epic ${id} is stopped: what was pending is cancelled`),
     );
-    assert.deepEqual([await db.status(id), await db.status(task)], ["completed", "completed"]);
+    assert.deepEqual([await cli.db.status(id), await cli.db.status(task)], ["completed", "completed"]);
     const [row] = await rows("select state, end_code, summary from epics");
     assert.deepEqual(row, { state: "stopped", end_code: "stopped", summary: "another goal" });
     assert.match(await epic("stop", id), /had ended already \(stopped\); nothing was changed/);
@@ -312,10 +293,12 @@ describe("epics on the command line", () => {
 
   it("--wait follows it to its end: exit code 0 where it is finished, 1 where not; with --json one object", async () => {
     const wait = async (args: string[], state: string) => {
-      const waiting = startMyzel(["epic", "file", "A goal", "--project", "webapp", "--wait", ...args], { env });
+      const waiting = startMyzel(["epic", "file", "A goal", "--project", "webapp", "--wait", ...args], {
+        env: cli.env,
+      });
       await eventually("it is seen", () => /active: 0 of 1 tasks done, 0 running\. \S/.test(waiting.output.stderr));
       const [{ id }] = await rows("select id from epics where state = 'active'");
-      await db.pool.query("select end_epic($1, $2, $2, 'All of it.', true)", [id, state]);
+      await cli.db.pool.query("select end_epic($1, $2, $2, 'All of it.', true)", [id, state]);
       return await waiting.ended;
     };
     const finished = await wait([], "finished");
@@ -328,13 +311,13 @@ describe("epics on the command line", () => {
   });
 
   it("Ctrl-C while waiting or watching leaves the epic going", async () => {
-    const waiting = startMyzel(["epic", "file", "A goal", "--project", "webapp", "--wait"], { env });
+    const waiting = startMyzel(["epic", "file", "A goal", "--project", "webapp", "--wait"], { env: cli.env });
     await eventually("it is seen", () => waiting.output.stderr.includes("active: "));
     waiting.child.kill("SIGINT");
     const ran = await waiting.ended;
     assert.equal(ran.code, 130);
     assert.match(ran.stderr, /epic \S+ goes on\. See it with: myzel epic show/);
-    const watching = startMyzel(["epic", "list", "--watch"], { env });
+    const watching = startMyzel(["epic", "list", "--watch"], { env: cli.env });
     await eventually("it is seen", () => watching.output.stdout.includes("A goal"));
     watching.child.kill("SIGINT");
     assert.equal((await watching.ended).code, 130);
@@ -343,14 +326,14 @@ describe("epics on the command line", () => {
 
   it("show --watch without a terminal is a line for each change, and ends with the epic", async () => {
     const id = await filed();
-    const watching = startMyzel(["epic", "show", id, "--watch"], { env });
-    const objects = startMyzel(["epic", "show", id, "--watch", "--json"], { env });
+    const watching = startMyzel(["epic", "show", id, "--watch"], { env: cli.env });
+    const objects = startMyzel(["epic", "show", id, "--watch", "--json"], { env: cli.env });
     await eventually("both have seen it", () => watching.output.stdout !== "" && objects.output.stdout !== "");
     const task = await child(id, id, "Write it");
     await eventually("the task is seen", () =>
       [watching, objects].every(({ output }) => output.stdout.includes("Write it")),
     );
-    await db.pool.query("select end_epic($1, 'finished', 'finished', 'Done.', true)", [id]);
+    await cli.db.pool.query("select end_epic($1, 'finished', 'finished', 'Done.', true)", [id]);
     const [lines, json] = await Promise.all([watching.ended, objects.ended]);
     assert.deepEqual([lines.code, json.code], [0, 0], lines.stderr + json.stderr);
     const short = (of: string) => of.slice(-8);
@@ -380,11 +363,11 @@ describe("epics on the command line", () => {
     async () => {
       const id = await filed();
       const command = `${join(ROOT, "bin", "myzel")} epic show ${id} --watch`;
-      const ended = startProgram("script", ["-qec", command, "/dev/null"], { env: { ...env, TERM: "xterm" } });
+      const ended = startProgram("script", ["-qec", command, "/dev/null"], { env: { ...cli.env, TERM: "xterm" } });
       await eventually("it is drawn", () => ended.output.stdout.includes("\u001b[?1049h\u001b[?7l\u001b[HEpic "));
       await child(id, id, "Write it");
       await eventually("it is drawn anew", () => ended.output.stdout.includes("Write it"));
-      await db.pool.query("select end_epic($1, 'finished', 'finished', 'Done.', true)", [id]);
+      await cli.db.pool.query("select end_epic($1, 'finished', 'finished', 'Done.', true)", [id]);
       const ran = await ended.ended;
       assert.equal(ran.code, 0, ran.stdout);
       const [screen, after] = ran.stdout.replaceAll("\r", "").split("\u001b[?7h\u001b[?1049l");
@@ -395,9 +378,9 @@ describe("epics on the command line", () => {
 
   it("list --watch keeps what ends while it is watched", async () => {
     const id = await filed();
-    const watching = startMyzel(["epic", "list", "--watch", "--json"], { env });
+    const watching = startMyzel(["epic", "list", "--watch", "--json"], { env: cli.env });
     await eventually("it is seen", () => watching.output.stdout.includes('"active"'));
-    await db.pool.query("select end_epic($1, 'finished', 'finished', 'Done.', true)", [id]);
+    await cli.db.pool.query("select end_epic($1, 'finished', 'finished', 'Done.', true)", [id]);
     await eventually("its end is seen", () => watching.output.stdout.includes('"finished"'));
     watching.child.kill("SIGINT");
     const ran = await watching.ended;

@@ -1,42 +1,22 @@
 /** `inbox`, `answer`, `first`: what people are asked, what they say, and what they want done first. */
 import assert from "node:assert/strict";
-import { after, before, beforeEach, describe, it } from "node:test";
-import { schemaClient } from "../support/schema-client.ts";
-import type { SchemaClient } from "../support/schema-client.ts";
+import { before, beforeEach, describe, it } from "node:test";
 import { eventually } from "../support/waiting.ts";
-import { myzel, startMyzel, temporaryDirectory } from "./run-myzel.ts";
+import { commandLine } from "./command-line.ts";
+import { myzel, startMyzel } from "./run-myzel.ts";
 
 const GREEN = "project-mgr-webapp";
 
 describe("a person's inbox on the command line", () => {
-  let db: SchemaClient;
-  let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
-  let env: Record<string, string>;
+  const cli = commandLine();
   before(async () => {
-    db = await schemaClient();
-    directory = await temporaryDirectory();
-    env = { DATABASE_URL: db.test.url("operator"), MYZEL_DATA_DIR: directory.path };
-    await db.pool.query("insert into addressees (addressee, profile) values ('anna', 'human')");
-  });
-  after(async () => {
-    await db.close();
-    await directory.remove();
+    await cli.db.pool.query("insert into addressees (addressee, profile) values ('anna', 'human')");
   });
   beforeEach(async () => {
-    for (const table of ["tasks", "runs", "epics"]) await db.pool.query(`delete from ${table}`);
+    for (const table of ["tasks", "runs", "epics"]) await cli.db.pool.query(`delete from ${table}`);
   });
 
-  const run = async (...args: string[]) => {
-    const ran = await myzel(args, { env });
-    assert.equal(ran.code, 0, ran.stderr);
-    return ran.stdout;
-  };
-  const refused = async (...args: string[]) => {
-    const ran = await myzel(args, { env });
-    assert.deepEqual([ran.code, ran.stdout], [2, ""], ran.stderr);
-    return ran.stderr;
-  };
-  const rows = async (sql: string, values: unknown[] = []) => (await db.pool.query(sql, values)).rows;
+  const { run, refused, rows } = cli;
   const result = async (id: string) => (await rows("select result from tasks where id = $1", [id]))[0].result;
   const filed = async () => (await rows("select id from file_epic($1, 'Ship it')", [GREEN]))[0].id as string;
   /** As Green's outbox makes it. */
@@ -45,7 +25,7 @@ describe("a person's inbox on the command line", () => {
       "insert into tasks (addressee, prompt, parent_id, created_by) values ($1, $2, $3, $4) returning id",
       [to, prompt, epic, GREEN],
     );
-    await db.pool.query("insert into task_options (task_id, epic, depth, kind) values ($1, $2, 1, $3)", [
+    await cli.db.pool.query("insert into task_options (task_id, epic, depth, kind) values ($1, $2, 1, $3)", [
       id,
       epic,
       kind,
@@ -58,7 +38,7 @@ describe("a person's inbox on the command line", () => {
     const epic = await filed();
     const question = await ask(epic, "Which one?\n\n1. Postgres\n2. SQLite");
     const approval = await ask(epic, "May myzel/dates be merged?", "approval", "anna");
-    await db.insert({ addressee: "worker-1" });
+    await cli.db.insert({ addressee: "worker-1" });
     const short = (id: string) => id.slice(-8);
     const text = await run("inbox");
     assert.match(
@@ -98,7 +78,7 @@ describe("a person's inbox on the command line", () => {
   it("inbox --watch without a terminal is each question once, as it comes", async () => {
     const epic = await filed();
     const first = await ask(epic, "First?");
-    const watching = startMyzel(["inbox", "--watch", "--json"], { env });
+    const watching = startMyzel(["inbox", "--watch", "--json"], { env: cli.env });
     await eventually("the first is seen", () => watching.output.stdout.includes("First?"));
     const second = await ask(epic, "Second?");
     await eventually("the second is seen", () => watching.output.stdout.includes("Second?"));
@@ -138,7 +118,7 @@ describe("a person's inbox on the command line", () => {
     const asked = [];
     for (const prompt of ["One?", "Two?", "Three?", "Four?"]) asked.push(await ask(epic, prompt, "approval"));
     const [one, two, three, four] = asked as [string, string, string, string];
-    const piped = await myzel(["answer", "@last", "-"], { env, input: "From a pipe\n" });
+    const piped = await myzel(["answer", "@last", "-"], { env: cli.env, input: "From a pipe\n" });
     assert.equal(piped.code, 0, piped.stderr);
     assert.deepEqual(await result(four), { success: true, summary: "From a pipe\n" });
     await run("answer", one, "--yes");
@@ -156,7 +136,7 @@ describe("a person's inbox on the command line", () => {
 
   it("every mistake of answer is a sentence", async () => {
     assert.match(await refused("answer", "@last", "x"), /Nothing waits for an answer/);
-    const task = await db.insert({ addressee: "worker-1" });
+    const task = await cli.db.insert({ addressee: "worker-1" });
     assert.match(await refused("answer", task, "x"), /for worker-1, which is no person/);
     const question = await ask(await filed(), "Which one?");
     assert.match(await refused("answer", question, "  "), /The answer is empty: say something, or --yes or --no/);
@@ -168,22 +148,22 @@ describe("a person's inbox on the command line", () => {
 
   it("an approver is a person whatever the profiles say: no agent is launched to approve or to answer", async () => {
     const repo = "/srv/webapp.git";
-    await db.pool.query(
+    await cli.db.pool.query(
       "insert into projects (name, repo_url, approver, merge_policy) values ('w', $1, 'otto', 'approval')",
       [repo],
     );
     const [{ id }] = await rows("select id from file_epic('project-mgr-w', 'Ship it', $1)", [repo]);
-    assert.equal(await db.claimAll(), 1);
+    assert.equal(await cli.db.claimAll(), 1);
     const children = [
       { addressee: "otto", prompt: "Which one?", kind: "question" },
       { prompt: "Merge it.", kind: "merge", branch: "myzel/x" },
     ];
-    await db.pool.query("select create_children(t, $2, $3) from tasks t where id = $1", [
+    await cli.db.pool.query("select create_children(t, $2, $3) from tasks t where id = $1", [
       id,
-      (await db.liveRun(id))?.id,
+      (await cli.db.liveRun(id))?.id,
       JSON.stringify(children),
     ]);
-    assert.equal(await db.claimAll(), 0);
+    assert.equal(await cli.db.claimAll(), 0);
     const asked = (await run("inbox", "--json"))
       .trimEnd()
       .split("\n")
@@ -196,17 +176,17 @@ describe("a person's inbox on the command line", () => {
       ],
     );
     await run("answer", asked[1].id, "--yes");
-    assert.equal(await db.claimAll(), 1, "the merge itself is an agent's");
-    await db.pool.query("delete from projects");
+    assert.equal(await cli.db.claimAll(), 1, "the merge itself is an agent's");
+    await cli.db.pool.query("delete from projects");
   });
 
   it("first moves a pending task ahead of all others of its addressee", async () => {
     const ids = [];
-    for (const prompt of ["one", "two", "three"]) ids.push(await db.insert({ addressee: "w", prompt }));
+    for (const prompt of ["one", "two", "three"]) ids.push(await cli.db.insert({ addressee: "w", prompt }));
     const [one, , three] = ids as [string, string, string];
     assert.match(await run("first", three), new RegExp(`^Task ${three} is the first of "w" now\\.`));
-    assert.equal(await db.claimAll(), 1);
-    assert.deepEqual([await db.status(three), await db.status(one)], ["running", "pending"]);
+    assert.equal(await cli.db.claimAll(), 1);
+    assert.deepEqual([await cli.db.status(three), await cli.db.status(one)], ["running", "pending"]);
     assert.equal(JSON.parse(await run("first", one, "--json")).id, one);
     assert.match(await refused("first", three), /The task is running: only a pending one can be moved ahead/);
   });

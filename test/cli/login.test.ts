@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { myzel, temporaryDirectory } from "./run-myzel.ts";
+import { findProgram } from "../../engine/cli/find-program.ts";
+import { eventually } from "../support/waiting.ts";
+import { myzel, ROOT, startProgram, temporaryDirectory } from "./run-myzel.ts";
 
 const TOKEN = "sk-ant-oat01-nobody-0123456789";
 
@@ -35,7 +37,11 @@ describe("myzel login", () => {
     assert.match((await run(["--status"])).stdout, /No token is stored/);
     await run([], TOKEN);
     assert.match((await run(["--status"])).stdout, /A token is stored/);
-    assert.deepEqual(JSON.parse((await run(["--status", "--json"])).stdout), { stored: true, variable: false });
+    const json = async (...args: string[]) => JSON.parse((await run([...args, "--json"], TOKEN)).stdout);
+    assert.deepEqual(await json("--status"), { file: path, stored: true, variable: false });
+    assert.deepEqual(await json("--remove"), { file: path, stored: false, removed: true });
+    assert.deepEqual(await json(), { file: path, stored: true });
+    assert.equal((await run(["--status", "--remove"])).code, 2);
     assert.match((await run(["--remove"])).stdout, /is removed/);
     assert.match((await run(["--remove"])).stdout, /No token was stored/);
     await assert.rejects(stat(path));
@@ -50,6 +56,23 @@ describe("myzel login", () => {
     const odd = await run([], "other-0123456789");
     assert.deepEqual([odd.code, /begin with sk-ant-oat/.test(odd.stderr)], [0, true]);
   });
+
+  it(
+    "Ctrl-C at the prompt stores nothing: exit code 130",
+    { skip: findProgram("script") === null && "script is not installed" },
+    async () => {
+      const asking = startProgram("script", ["-qec", `${join(ROOT, "bin", "myzel")} login`, "/dev/null"], {
+        env: { MYZEL_DATA_DIR: join(directory.path, "data"), TERM: "xterm" },
+        keepInput: true,
+      });
+      await eventually("it asks", () => asking.output.stdout.includes("Claude token"));
+      asking.child.stdin?.write("\u0003");
+      const ran = await asking.ended;
+      assert.equal(ran.code, 130, ran.stdout);
+      assert.match(ran.stdout, /No token is stored/);
+      await assert.rejects(stat(path));
+    },
+  );
 
   it("the token is no argument", async () => {
     assert.equal((await run(["sk-ant-oat01-x"])).code, 2);

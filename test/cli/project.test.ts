@@ -2,46 +2,26 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
-import { after, before, beforeEach, describe, it } from "node:test";
-import { schemaClient } from "../support/schema-client.ts";
-import type { SchemaClient } from "../support/schema-client.ts";
-import { myzel, temporaryDirectory } from "./run-myzel.ts";
+import { beforeEach, describe, it } from "node:test";
+import { commandLine } from "./command-line.ts";
+import { myzel } from "./run-myzel.ts";
 
 const REPO = "https://git.example.org/you/webapp.git";
 
 describe("projects on the command line", () => {
-  let db: SchemaClient;
-  let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
-  let env: Record<string, string>;
-  before(async () => {
-    db = await schemaClient();
-    directory = await temporaryDirectory();
-    env = { DATABASE_URL: db.test.url("operator"), MYZEL_DATA_DIR: directory.path };
-  });
-  after(async () => {
-    await db.close();
-    await directory.remove();
-  });
+  const cli = commandLine();
   beforeEach(async () => {
-    await db.pool.query("delete from tasks");
-    await db.pool.query("delete from runs");
-    await db.pool.query("delete from epics");
-    await db.pool.query("delete from projects");
-    await db.pool.query("delete from project_days");
+    await cli.db.pool.query("delete from tasks");
+    await cli.db.pool.query("delete from runs");
+    await cli.db.pool.query("delete from epics");
+    await cli.db.pool.query("delete from projects");
+    await cli.db.pool.query("delete from project_days");
   });
 
-  const project = async (...args: string[]) => {
-    const ran = await myzel(["project", ...args], { env });
-    assert.equal(ran.code, 0, ran.stderr);
-    return ran.stdout;
-  };
-  const refused = async (...args: string[]) => {
-    const ran = await myzel(["project", ...args], { env });
-    assert.deepEqual([ran.code, ran.stdout], [2, ""], ran.stderr);
-    assert.match(ran.stderr, /^myzel: \S/);
-    return ran.stderr;
-  };
-  const row = async (name: string) => (await db.pool.query("select * from projects where name = $1", [name])).rows[0];
+  const project = (...args: string[]) => cli.run("project", ...args);
+  const refused = (...args: string[]) => cli.refused("project", ...args);
+  const row = async (name: string) =>
+    (await cli.db.pool.query("select * from projects where name = $1", [name])).rows[0];
 
   it("add stores what is said and leaves the rest to the columns' defaults", async () => {
     const text = await project("add", "webapp", "--repo", REPO, "--setup", "npm ci", "--check", "npm test");
@@ -99,11 +79,11 @@ describe("projects on the command line", () => {
   });
 
   it("inside a checkout add takes its remote, without the login in it", async () => {
-    const checkout = join(directory.path, "checkout");
-    const git = (...args: string[]) => execFileSync("git", args, { cwd: directory.path, stdio: "pipe" });
+    const checkout = join(cli.directory, "checkout");
+    const git = (...args: string[]) => execFileSync("git", args, { cwd: cli.directory, stdio: "pipe" });
     git("init", "-q", checkout);
     git("-C", checkout, "remote", "add", "origin", "https://me:hush@git.example.org/you/webapp.git");
-    const ran = await myzel(["project", "add", "webapp", "--json"], { env, cwd: checkout });
+    const ran = await myzel(["project", "add", "webapp", "--json"], { env: cli.env, cwd: checkout });
     assert.equal(ran.code, 0, ran.stderr);
     assert.equal(JSON.parse(ran.stdout).repo_url, REPO);
     assert.match(ran.stderr, /holds a login, which is left out/);
@@ -164,26 +144,26 @@ describe("projects on the command line", () => {
       assert.match(await refused(command, "nope"), /no project "nope"\. There are: webapp\./);
     assert.match(await refused("set", "nope", "--check", "x"), /no project "nope"/);
     assert.match(await refused("tidy"), /unknown command 'tidy'/);
-    assert.equal((await myzel(["project"], { env })).code, 2);
+    assert.equal((await myzel(["project"], { env: cli.env })).code, 2);
   });
 
   it("pause holds what is not running, resume lets it go, both say how to undo it", async () => {
     await project("add", "webapp", "--repo", REPO);
-    const task = await db.insert({ repo_url: REPO });
+    const task = await cli.db.insert({ repo_url: REPO });
     assert.match(await project("pause", "webapp"), /Nothing of project webapp starts.*myzel project resume webapp/);
-    assert.equal(await db.claimAll(), 0);
+    assert.equal(await cli.db.claimAll(), 0);
     assert.match(await project("list"), /^webapp +paused/m);
     assert.match(await project("resume", "webapp"), /start again.*myzel project pause webapp/);
-    assert.equal(await db.claimAll(), 1);
-    assert.equal(await db.status(task), "running");
+    assert.equal(await cli.db.claimAll(), 1);
+    assert.equal(await cli.db.status(task), "running");
   });
 
   it("list and show tell what goes on; --json has the columns' names", async () => {
     assert.match(await project("list"), /^No projects\. Add one/);
     await project("add", "webapp", "--repo", REPO, "--max-live-runs", "3", "--max-daily-cost", "5");
-    await db.pool.query("select file_epic('project-mgr-webapp', 'Goal', $1)", [REPO]);
-    assert.equal(await db.claimAll(), 1);
-    await db.pool.query(
+    await cli.db.pool.query("select file_epic('project-mgr-webapp', 'Goal', $1)", [REPO]);
+    assert.equal(await cli.db.claimAll(), 1);
+    await cli.db.pool.query(
       "insert into project_days (project, day, runs, tokens, cost_usd) values ('webapp', (myzel_now() at time zone 'UTC')::date, 2, 3, 1.25)",
     );
     const [line] = (await project("list", "--json"))

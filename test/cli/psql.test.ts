@@ -30,6 +30,7 @@ describe("myzel psql", { skip: findProgram("psql") === null && "psql is not inst
     const user = await run(["--", "-Atc", "select current_user, current_setting('application_name')"]);
     assert.deepEqual([user.code, user.stdout], [0, `${new URL(database.url("operator")).username}|myzel psql\n`]);
     assert.equal((await run(["--", "-At"], {}, "select 1 + 1;\n")).stdout, "2\n");
+    assert.equal((await run(["-At", "-c", "select 3", "-c", "select 4"])).stdout, "3\n4\n", "-- is not needed");
   });
 
   it("files a task by plain SQL", async () => {

@@ -25,6 +25,8 @@ export interface RunOptions {
   env?: Record<string, string>;
   /** Standard input; default: nothing. */
   input?: string | Buffer;
+  /** Standard input stays open: the caller writes to it. */
+  keepInput?: boolean;
   cwd?: string;
   deadlineMs?: number;
 }
@@ -51,7 +53,7 @@ export function startProgram(program: string, args: readonly string[], options: 
   child.stdout?.setEncoding("utf8").on("data", (text: string) => (output.stdout += text));
   child.stderr?.setEncoding("utf8").on("data", (text: string) => (output.stderr += text));
   child.stdin?.on("error", () => undefined); // it may stop reading
-  child.stdin?.end(options.input ?? "");
+  if (options.keepInput !== true) child.stdin?.end(options.input ?? "");
   const timer = setTimeout(() => child.kill("SIGKILL"), options.deadlineMs ?? DEADLINE_MS);
   const ended = new Promise<Ran>((resolve, reject) => {
     child.once("error", reject);

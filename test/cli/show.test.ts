@@ -1,10 +1,11 @@
 /** `tasks`, `show`, `logs`: what people and programs see of tasks and runs. */
 import assert from "node:assert/strict";
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { after, before, describe, it } from "node:test";
-import { schemaClient } from "../support/schema-client.ts";
-import type { SchemaClient } from "../support/schema-client.ts";
-import { myzel, startMyzel, temporaryDirectory } from "./run-myzel.ts";
+import { describe, it } from "node:test";
+import { commandLine } from "./command-line.ts";
+import { myzel, startMyzel } from "./run-myzel.ts";
 import { eventually } from "../support/waiting.ts";
 
 const STREAM = [
@@ -16,49 +17,35 @@ const STREAM = [
 ];
 
 describe("what the command line shows", () => {
-  let db: SchemaClient;
-  let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
-  let env: Record<string, string>;
-  before(async () => {
-    db = await schemaClient();
-    directory = await temporaryDirectory();
-    env = { DATABASE_URL: db.test.url("operator"), MYZEL_DATA_DIR: directory.path };
-  });
-  after(async () => {
-    await db.close();
-    await directory.remove();
-  });
+  const cli = commandLine();
 
-  const run = async (...args: string[]) => {
-    const ran = await myzel(args, { env });
-    assert.equal(ran.code, 0, ran.stderr);
-    return ran.stdout;
-  };
+  const { run } = cli;
   const clear = async () => {
-    await db.pool.query("delete from tasks");
-    await db.pool.query("delete from runs");
+    await cli.db.pool.query("delete from tasks");
+    await cli.db.pool.query("delete from runs");
   };
   const storeTranscript = async (runId: string, lines: readonly unknown[]) => {
     const text = lines.map((line) => `${JSON.stringify(line)}\n`).join("");
-    await db.pool.query(
+    await cli.db.pool.query(
       "insert into run_transcripts (run_id, content, raw_bytes, truncated) values ($1, $2, $3, false)",
       [runId, gzipSync(text), text.length],
     );
   };
   const completedTask = async () => {
-    const id = await db.insert({ addressee: "one", prompt: "Do it\nwell" });
-    await db.claimAll();
-    const live = await db.liveRun(id);
+    const id = await cli.db.insert({ addressee: "one", prompt: "Do it\nwell" });
+    await cli.db.claimAll();
+    const live = await cli.db.liveRun(id);
     await storeTranscript(live?.id ?? "", STREAM);
-    await db.settle(id);
+    await cli.db.settle(id);
     return { id, runId: live?.id };
   };
 
   it("tasks lists them newest first, filtered by status and addressee, and bounded", async () => {
     await clear();
-    assert.match(await run("tasks"), /^No tasks/);
-    for (const addressee of ["a", "b", "b"]) await db.insert({ addressee, prompt: `for ${addressee}` });
-    await db.pool.query("update tasks set status = 'completed' where addressee = 'a'");
+    assert.match(await run("tasks"), /^No tasks\. File one with: /);
+    assert.equal(await run("tasks", "--addressee", "b", "--status", "running"), 'No running tasks for "b".\n');
+    for (const addressee of ["a", "b", "b"]) await cli.db.insert({ addressee, prompt: `for ${addressee}` });
+    await cli.db.pool.query("update tasks set status = 'completed' where addressee = 'a'");
     const table = (await run("tasks")).trimEnd().split("\n");
     assert.match(table[0] ?? "", /^ID +STATUS +ADDRESSEE +AGE +PROMPT +RESULT$/);
     assert.equal(table.length, 4);
@@ -68,7 +55,7 @@ describe("what the command line shows", () => {
       objects.map((line) => JSON.parse(line).addressee),
       ["b", "b"],
     );
-    const columns = await db.pool.query("select * from tasks limit 0");
+    const columns = await cli.db.pool.query("select * from tasks limit 0");
     const names = columns.fields.map((field) => field.name);
     assert.deepEqual(Object.keys(JSON.parse(objects[0] ?? "")).toSorted(), names.toSorted());
     assert.equal((await run("tasks", "--status", "completed", "--json")).trimEnd().split("\n").length, 1);
@@ -76,11 +63,30 @@ describe("what the command line shows", () => {
     assert.equal((await run("tasks", "--limit", "1", "--all", "--json")).trimEnd().split("\n").length, 3);
   });
 
+  it("tasks --watch without a terminal is a line for each change", async () => {
+    await clear();
+    const watching = startMyzel(["tasks", "--watch", "--addressee", "w"], { env: cli.env });
+    const id = await cli.db.insert({ addressee: "w", prompt: "Watch me" });
+    await eventually("it is seen pending", () => watching.output.stdout.includes(" pending, w: Watch me\n"));
+    await cli.db.claimAll();
+    await eventually("it is seen running", () => watching.output.stdout.includes(" running, "));
+    await cli.db.settle(id, { action: "complete", success: true, summary: "Seen." });
+    await eventually("its end is seen", () => watching.output.stdout.includes(" completed, "));
+    watching.child.kill("SIGINT");
+    const ran = await watching.ended;
+    assert.deepEqual([ran.code, ran.stderr], [130, ""]);
+    const short = id.slice(-8);
+    assert.equal(
+      ran.stdout,
+      `${short} pending, w: Watch me\n${short} running, w: Watch me\n${short} completed, w: Watch me: ok Seen.\n`,
+    );
+  });
+
   it("nothing in a task's text reaches the terminal as a control sequence", async () => {
     await clear();
     const nasty = "red \u001b[31malert\u001b[0m \u009b2J \u001b]0;title\u0007 \u202eback\r\u0008 end";
-    const id = await db.insert({ prompt: nasty, created_by: nasty, addressee: "who" });
-    await db.pool.query("update tasks set status = 'completed', result = $2 where id = $1", [
+    const id = await cli.db.insert({ prompt: nasty, created_by: nasty, addressee: "who" });
+    await cli.db.pool.query("update tasks set status = 'completed', result = $2 where id = $1", [
       id,
       { success: false, error: nasty, [nasty]: nasty },
     ]);
@@ -128,7 +134,8 @@ describe("what the command line shows", () => {
       "01a1fef3-d412-7a7d-b620-3e6d5f7c2a68",
       "01a1fef3-d412-7a7e-9620-3e6d5f7c2a69",
     ];
-    for (const id of ids) await db.pool.query("insert into tasks (id, addressee, prompt) values ($1, 'a', 'p')", [id]);
+    for (const id of ids)
+      await cli.db.pool.query("insert into tasks (id, addressee, prompt) values ($1, 'a', 'p')", [id]);
     const shown = async (given: string) => JSON.parse(await run("show", given, "--json")).id;
     assert.equal(await shown("abce"), ids[2]);
     assert.equal(await shown("ABCE0000-0000"), ids[2]);
@@ -137,7 +144,7 @@ describe("what the command line shows", () => {
     assert.equal(await shown("5f7c2a68"), ids[3]);
     assert.equal(await shown("9620-3e6d5f7c2a69"), ids[4], "the end may reach over a hyphen");
     const failing = async (given: string) => {
-      const ran = await myzel(["show", given], { env });
+      const ran = await myzel(["show", given], { env: cli.env });
       assert.equal(ran.code, 2);
       return ran.stderr;
     };
@@ -150,7 +157,7 @@ describe("what the command line shows", () => {
 
   it("ids as they are listed tell tasks apart that were filed at the same time", async () => {
     await clear();
-    for (const prompt of ["one", "two", "three"]) await db.insert({ prompt });
+    for (const prompt of ["one", "two", "three"]) await cli.db.insert({ prompt });
     const lines = (await run("tasks")).trimEnd().split("\n").slice(1);
     const ids = lines.map((line) => line.split(" ")[0] ?? "");
     assert.equal(new Set(ids).size, 3);
@@ -170,30 +177,53 @@ describe("what the command line shows", () => {
       STREAM,
     );
     assert.equal(await run("logs", id, "--attempt", "1", "--json"), await run("logs", id, "--raw"));
-    const other = await myzel(["logs", id, "--attempt", "7"], { env });
+    const other = await myzel(["logs", id, "--attempt", "7"], { env: cli.env });
     assert.equal(other.code, 2);
     assert.match(other.stderr, /has no attempt 7; it has 1/);
     assert.equal(await run("logs", "-f", id), text);
   });
 
+  it("a live log is JSON lines for programs, its words as lines of type log", async () => {
+    await clear();
+    const id = await cli.db.insert({});
+    await cli.db.claimAll();
+    const directory = join(cli.directory, "runs", `task-${id}-1`);
+    await mkdir(directory, { recursive: true });
+    await writeFile(join(directory, "log"), `[myzel] agent begins\n${JSON.stringify(STREAM[0])}\n`);
+    const lines = (await run("logs", id, "--json")).trimEnd().split("\n");
+    assert.deepEqual(
+      lines.map((line) => JSON.parse(line)),
+      [{ type: "log", text: "[myzel] agent begins" }, STREAM[0]],
+    );
+    assert.match(await run("logs", id), /^\[myzel\] agent begins\nClaude Code/);
+  });
+
+  it("a result without a commit says that the branch got nothing new", async () => {
+    await clear();
+    const id = await cli.db.insert({});
+    await cli.db.claimAll();
+    await cli.db.settle(id, { action: "complete", success: true, summary: "Nothing to do.", branch: "myzel/x" });
+    assert.match(await run("show", id), /branch +myzel\/x \(nothing new was committed\)\n/);
+  });
+
   it("logs of a task that has not run says what it waits for", async () => {
     await clear();
-    const id = await db.insert({});
-    const ran = await myzel(["logs", id], { env });
+    const id = await cli.db.insert({});
+    const ran = await myzel(["logs", id], { env: cli.env });
     assert.equal(ran.code, 0);
     assert.match(ran.stderr, /has not run yet\. Nothing stands in its way|has not run yet\. \w+/);
   });
 
   it("logs -f waits for a run whose log lies elsewhere and prints its transcript when it has ended", async () => {
     await clear();
-    const id = await db.insert({});
-    const following = startMyzel(["logs", "-f", id], { env });
+    const id = await cli.db.insert({});
+    const following = startMyzel(["logs", "-f", id], { env: cli.env });
     await eventually("it waits", () => following.output.stderr.includes("Waiting: "));
-    await db.claimAll();
+    await cli.db.claimAll();
     await eventually("it sees the run", () => following.output.stderr.includes("cannot be read from here"));
-    const live = await db.liveRun(id);
+    const live = await cli.db.liveRun(id);
     await storeTranscript(live?.id ?? "", STREAM);
-    await db.settle(id);
+    await cli.db.settle(id);
     const ran = await following.ended;
     assert.equal(ran.code, 0, ran.stderr);
     assert.match(ran.stdout, /npm test/);
@@ -202,22 +232,22 @@ describe("what the command line shows", () => {
 
   it("Ctrl-C while following leaves the task going and says so", async () => {
     await clear();
-    const id = await db.insert({});
-    const following = startMyzel(["logs", "-f", id], { env });
+    const id = await cli.db.insert({});
+    const following = startMyzel(["logs", "-f", id], { env: cli.env });
     await eventually("it waits", () => following.output.stderr.includes("Waiting: "));
     following.child.kill("SIGINT");
     const ran = await following.ended;
     assert.equal(ran.code, 130);
     assert.match(ran.stderr, /goes on\.\n$/);
-    assert.equal(await db.status(id), "pending");
+    assert.equal(await cli.db.status(id), "pending");
   });
 
   it("a reader that stops reading ends the list without a word", async () => {
     await clear();
-    await db.pool.query(
+    await cli.db.pool.query(
       "insert into tasks (addressee, prompt) select 'a', repeat('x', 1000) from generate_series(1, 2000)",
     );
-    const listing = startMyzel(["tasks", "--all", "--json"], { env });
+    const listing = startMyzel(["tasks", "--all", "--json"], { env: cli.env });
     listing.child.stdout?.once("data", () => listing.child.stdout?.destroy());
     const ran = await listing.ended;
     assert.deepEqual([ran.code, ran.stderr], [0, ""]);

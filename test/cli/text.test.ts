@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { firstInvalidByte } from "../../engine/cli/read-prompt.ts";
-import { duration, firstLine, oneLine, plain, table } from "../../engine/cli/terminal/terminal-text.ts";
+import { duration, firstLine, localTime, oneLine, plain, table } from "../../engine/cli/terminal/terminal-text.ts";
 import { transcriptText } from "../../engine/cli/task/transcript-text.ts";
 import { scrubbed } from "../../engine/scrubbing.ts";
 
@@ -26,6 +26,21 @@ describe("text for people", () => {
     );
     const harmless = "https://host:8443/path ssh://git@host:22/x git@host:x.git 12:30 a@b.c";
     assert.equal(scrubbed(harmless), harmless);
+  });
+
+  it("a time names its zone", () => {
+    const time = new Date("2026-10-25T14:03:12Z");
+    const inZone = (zone: string) => {
+      const before = process.env["TZ"];
+      process.env["TZ"] = zone;
+      const text = localTime(time);
+      if (before === undefined) delete process.env["TZ"];
+      else process.env["TZ"] = before;
+      return text;
+    };
+    assert.equal(inZone("UTC"), "2026-10-25 14:03:12 UTC");
+    assert.equal(inZone("America/New_York"), "2026-10-25 10:03:12 -04:00");
+    assert.equal(inZone("Asia/Kolkata"), "2026-10-25 19:33:12 +05:30");
   });
 
   it("control characters go, line breaks and tabs stay; a line is cut by characters, not halves of them", () => {

@@ -44,7 +44,7 @@ describe("myzel up", () => {
   it("starts everything, says how to file a task and how to get a login, and Ctrl-C ends it in order", async () => {
     const up = await start();
     assert.match(up.output.stderr, /claude setup-token[^]*npm run demo/);
-    assert.match(up.output.stdout, /myzel psql -- -c "insert into tasks/);
+    assert.match(up.output.stdout, /myzel psql -c "insert into tasks/);
     assert.match(up.output.stdout, /psql -h 127\.0\.0\.1 -p \d+ -U myzel_operator_login myzel/);
     const logins = Object.values(
       JSON.parse(await readFile(join(dataDir, "logins.json"), "utf8")) as Record<string, string>,
@@ -68,6 +68,19 @@ describe("myzel up", () => {
       stderr,
     );
     assert.equal((await myzel(["tasks"], { env })).code, 3);
+  });
+
+  it("goes on where nobody reads what it prints, and ends in order", async () => {
+    running = startMyzel(["up"], { env });
+    running.child.stdout?.destroy();
+    running.child.stderr?.destroy();
+    await eventually(
+      "it is up",
+      async () => (await myzel(["why", "@last"], { env })).stdout.includes("Claude"),
+      60_000,
+    );
+    assert.equal((await stop(running)).code, 0);
+    assert.equal(existsSync(join(dataDir, "postgres", "postmaster.pid")), false, "the server is stopped");
   });
 
   it("finds the same data again, also after kill -9", async () => {
@@ -98,6 +111,8 @@ describe("myzel up", () => {
     const ran = await myzel(["migrate"], { env });
     assert.deepEqual([ran.code, ran.stderr], [0, ""]);
     assert.match(ran.stdout, /is current/);
+    const rehearsed = await myzel(["migrate", "--dry-run"], { env });
+    assert.deepEqual([rehearsed.code, rehearsed.stdout, rehearsed.stderr], [0, "The database is current.\n", ""]);
     assert.equal((await myzel(["tasks"], { env })).code, 3);
   });
 

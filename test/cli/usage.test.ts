@@ -1,10 +1,11 @@
 /** Help, wrong usage, wrong settings, unreachable databases: exit codes and sentences. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { COMMANDS } from "../../engine/cli/commands.ts";
 import { describeSettings } from "../../engine/config.ts";
 import { emptyDatabase } from "../support/postgres.ts";
-import { myzel, temporaryDirectory } from "./run-myzel.ts";
+import { myzel, ROOT, startProgram, temporaryDirectory } from "./run-myzel.ts";
 import type { Ran } from "./run-myzel.ts";
 
 /** What every failure of a person's making looks like. */
@@ -51,6 +52,7 @@ describe("usage of the command line", () => {
         const help = await myzel([name, command, "--help"]);
         assert.equal(help.code, 0, help.stderr);
         assert.match(help.stdout, new RegExp(`^Examples?:\n {2}myzel ${name} ${command}`, "m"), command);
+        assert.match(help.stdout, /^Usage: .*\n\n[a-z]/, `${command} says what it does`);
       }
       assert.equal((await myzel([name], { env })).code, 2);
     }
@@ -90,6 +92,21 @@ describe("usage of the command line", () => {
     for (const name of ["MYZEL_MAX_LIVE_RUNS", "MYZEL_POLL_INTERVAL", "DATABASE_URL"])
       assert.match(ran.stderr, new RegExp(name));
   });
+
+  it(
+    "a user that the system does not know is told to set a directory",
+    { skip: process.getuid?.() !== 0 && "only root may become another user" },
+    async () => {
+      const nobody = (settings: Record<string, string>) => {
+        const words = ["--reuid=54321", "--regid=54321", "--clear-groups", "env", "-u", "HOME"];
+        return startProgram("setpriv", [...words, join(ROOT, "bin", "myzel"), "tasks"], { env: settings }).ended;
+      };
+      const homeless = await nobody({});
+      assertOneSentence(homeless, 2);
+      assert.match(homeless.stderr, /MYZEL_DATA_DIR: your user has no home directory/);
+      assertOneSentence(await nobody({ MYZEL_DATA_DIR: "/nonexistent" }), 3);
+    },
+  );
 
   it("without any database the sentence says what to run", async () => {
     const ran = await myzel(["tasks"], { env });

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Config } from "../../config.ts";
 import { findDatabase } from "../../embedded-postgres/find-database.ts";
 import { createLogger } from "../../logging.ts";
+import { DatabaseUnreachableError } from "../../store/errors.ts";
 import { migrateDatabase } from "../../store/migrate.ts";
 import { pendingMigrations } from "../../store/pending-migrations.ts";
 import { addSettings, CONNECTION, configOf } from "../settings.ts";
@@ -39,11 +40,21 @@ async function applyTo(url: string, config: Config): Promise<string[]> {
 }
 
 async function listPending(config: Config, json: boolean): Promise<void> {
-  const url = await findDatabase(config);
-  const { migrations, sentence } = await pendingMigrations({ url, rolePrefix: config.rolePrefix });
+  const { migrations, sentence } = await pending(config);
   if (json) sayJson({ pending: migrations });
   else if (sentence === null) say("The database is current.");
   else say([sentence, ...migrations].join("\n  "));
+}
+
+/** An embedded server that rests is started for the look. */
+async function pending(config: Config): ReturnType<typeof pendingMigrations> {
+  const { rolePrefix } = config;
+  try {
+    return await pendingMigrations({ url: await findDatabase(config), rolePrefix });
+  } catch (error) {
+    if (!(error instanceof DatabaseUnreachableError) || config.databaseUrl !== undefined) throw error;
+    return await withOwner(config, (url) => pendingMigrations({ url, rolePrefix }));
+  }
 }
 
 /** The URL of the database's owner: the one given, or that of the embedded server, started for it where it rests. */

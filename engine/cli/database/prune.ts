@@ -22,7 +22,7 @@ export function define(command: Command): void {
     .addHelpText(
       "after",
       `
-Goes by the settings below, as the engine does by itself. Tasks stay, and so do live runs, all runs of a task
+Goes by the settings above, as the engine does by itself. Tasks stay, and so do live runs, all runs of a task
 that is not completed, and the newest run of every task. Needs the engine's login: history is not an operator's to delete.
 
 Examples:

@@ -8,18 +8,20 @@ import { findDatabase } from "../../embedded-postgres/find-database.ts";
 import { EXIT, UsageError } from "../failure.ts";
 import { findProgram } from "../find-program.ts";
 import { addSettings, configOf } from "../settings.ts";
+import { note } from "../terminal/output.ts";
 import { psqlEnvironment } from "./psql-environment.ts";
 
 export function define(command: Command): void {
   command
-    .argument("[arguments...]", "passed on to psql; put them after --")
+    .argument("[arguments...]", "passed on to psql; put those after -- that are options of this command too")
+    .allowUnknownOption()
     .addHelpText(
       "after",
       `
 Examples:
   myzel psql
-  myzel psql -- -c "select * from queue"
-  myzel psql -- -c "insert into tasks (addressee, prompt) values ('worker-1', 'Say hello')"`,
+  myzel psql -c "select * from queue"
+  myzel psql -c "insert into tasks (addressee, prompt) values ('worker-1', 'Say hello')"`,
     )
     .action(async (args: string[]) => {
       const program = findProgram("psql");
@@ -28,8 +30,11 @@ Examples:
           "psql is not installed: apt install postgresql-client (or your system's package of that name).",
         );
       }
-      const url = await findDatabase(configOf(command));
+      const config = configOf(command);
+      const url = await findDatabase(config);
       process.exitCode = await run(program, ["--set=SHOW_CONTEXT=never", ...args], psqlEnvironment(url, process.env));
+      if (process.exitCode === EXIT.unreachable && config.databaseUrl === undefined)
+        note("Is the database up? Start it with: myzel up");
     });
   addSettings(command);
 }

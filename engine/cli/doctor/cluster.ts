@@ -48,13 +48,14 @@ function profilesOf(stored: Stored | null, credentials: readonly CredentialRow[]
       { name: "default", image: null, cpu: null, memory: null, credential: DEFAULT_CREDENTIAL, podTemplate: null },
     ];
   }
-  return rows.map(({ name, image, cpu, memory, credential, pod_template }) => ({
+  return rows.map(({ name, image, cpu, memory, credential, pod_template, secrets }) => ({
     name,
     image,
     cpu,
     memory,
     credential: of(credential),
     podTemplate: pod_template,
+    secrets,
   }));
 }
 

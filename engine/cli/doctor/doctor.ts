@@ -10,6 +10,7 @@ import { checkBlocked, checkClaude } from "./claude.ts";
 import { checkTheCluster } from "./cluster.ts";
 import { checkDatabase } from "./database.ts";
 import { checkMachine } from "./machine.ts";
+import { checkProfileSecrets } from "./profile-secrets.ts";
 
 const SIGNS: Readonly<Record<Check["status"], string>> = {
   ok: "✓",
@@ -57,9 +58,10 @@ async function checkAll(config: Config, { cluster, tryPod }: Options): Promise<C
   const { checks, stored } = await checkDatabase(config);
   // Runs that are Jobs bring their own Claude Code and take their login from the cluster.
   const claude = isLauncher ? checkBlocked(stored?.rows ?? []) : await checkClaude(config, stored);
+  const secrets = isLauncher || stored === null ? [] : checkProfileSecrets(config, stored);
   const asked = isLauncher || cluster === true || tryPod === true;
   const there = asked ? await checkTheCluster(config, stored, { tryPod: tryPod === true }) : [];
-  return [...machine, ...checks, ...claude, ...there];
+  return [...machine, ...checks, ...claude, ...secrets, ...there];
 }
 
 function lines({ name, status, message, mend }: Check): string {

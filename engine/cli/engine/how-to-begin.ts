@@ -21,7 +21,7 @@ Myzel is up${embedded ? `; its database listens on ${place["PGHOST"]}:${place["P
 
 File a task from another terminal:
   ${myzel} enqueue "Say hello" --no-repo --wait
-  ${myzel} psql -- -c "insert into tasks (addressee, prompt) values ('worker-1', 'Say hello')"
+  ${myzel} psql -c "insert into tasks (addressee, prompt) values ('worker-1', 'Say hello')"
 or with a psql of your own (the password stands in ${join(config.dataDir, "logins.json")}):
   ${plainPsql}
 See what becomes of it:

@@ -31,7 +31,7 @@ export function epicTable(epics: readonly EpicOverview[], columns: number, now =
     oneLine(epic.title, 200),
     oneLine(epic.waits_for ?? epic.summary ?? "", 200),
   ]);
-  const headings = ["ID", "STATE", "PROJECT", "AGE", "DONE", "RUNS", "COST", "TITLE", "WAITS FOR, OR HOW IT ENDED"];
+  const headings = ["ID", "STATE", "PROJECT", "AGE", "DONE", "LIVE", "COST", "TITLE", "WAITS FOR, OR HOW IT ENDED"];
   return table(headings, fitted(headings, rows, columns));
 }
 

@@ -2,10 +2,11 @@
  * `myzel login`: stores the Claude token of this machine's runs in a file of mode 0600. The token comes
  * from a hidden prompt or from standard input, never as an argument, and is never shown again.
  */
+import { Option } from "commander";
 import type { Command } from "commander";
 import type { Config } from "../../config.ts";
 import { storedTokenPath } from "../../launch/process/claude-credential.ts";
-import { UsageError } from "../failure.ts";
+import { EXIT, UsageError } from "../failure.ts";
 import { addSettings, configOf } from "../settings.ts";
 import { note, say, sayJson } from "../terminal/output.ts";
 import { readHiddenLine } from "./hidden-line.ts";
@@ -20,8 +21,8 @@ interface Options {
 export function define(command: Command): void {
   command
     .option("--status", "say whether a token is stored")
-    .option("--remove", "forget the stored token")
-    .option("--json", "one object")
+    .addOption(new Option("--remove", "forget the stored token").conflicts("status"))
+    .option("--json", "one object: file, stored; with --status also variable, with --remove removed")
     .addHelpText(
       "after",
       `
@@ -39,12 +40,17 @@ Examples:
       if (options.status === true) return sayStatus(config, path, options.json === true);
       if (options.remove === true) {
         const removed = removeToken(path);
-        if (options.json === true) sayJson({ removed });
+        if (options.json === true) sayJson({ file: path, stored: false, removed });
         else say(removed ? `The token in ${path} is removed.` : "No token was stored.");
       } else {
-        const { warning } = storeToken(path, demandToken(await readToken()));
+        const given = await readToken();
+        if (given === null) {
+          process.exitCode = EXIT.interrupted;
+          return note("No token is stored.");
+        }
+        const { warning } = storeToken(path, demandToken(given));
         if (warning !== null) note(warning);
-        if (options.json === true) sayJson({ stored: path });
+        if (options.json === true) sayJson({ file: path, stored: true });
         else say(`The token is stored in ${path}; new runs use it. Take it back with: myzel login --remove`);
       }
       await tellEngine(config);
@@ -53,14 +59,15 @@ Examples:
 }
 
 function sayStatus(config: Config, path: string, json: boolean): void {
-  const status = { stored: tokenStatus(path), variable: config.claudeToken !== undefined };
+  const status = { file: path, stored: tokenStatus(path), variable: config.claudeToken !== undefined };
   if (json) return sayJson(status);
   if (status.variable) say("CLAUDE_CODE_OAUTH_TOKEN is set and goes before a stored token.");
   if (status.stored) say(`A token is stored in ${path}.`);
   else say('No token is stored. Make one with "claude setup-token", then run: myzel login');
 }
 
-async function readToken(): Promise<string> {
+/** Null after Ctrl-C. */
+async function readToken(): Promise<string | null> {
   if (process.stdin.isTTY) return await readHiddenLine("Claude token (from claude setup-token): ");
   const chunks: Buffer[] = [];
   for await (const chunk of process.stdin) chunks.push(chunk as Buffer);

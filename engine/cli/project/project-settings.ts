@@ -4,7 +4,11 @@ import type { ColumnOption } from "../column-options.ts";
 import { dollars, wholeNumber } from "../option-values.ts";
 
 export const REPOSITORY: readonly ColumnOption[] = [
-  { flags: "--repo <url>", column: "repo_url", help: "its repository (default: origin of the checkout you are in)" },
+  {
+    flags: "--repo <url>",
+    column: "repo_url",
+    help: "its repository (add: default origin of the checkout you are in)",
+  },
   {
     flags: "--default-branch <name>",
     column: "default_branch",

@@ -13,7 +13,7 @@ export function projectTable(projects: readonly ShownProject[]): string {
     mergeWords(project),
     oneLine(project.repo_url, 100),
   ]);
-  return table(["NAME", "STATE", "EPICS", "RUNS", "TODAY", "MERGES", "REPOSITORY"], rows);
+  return table(["NAME", "STATE", "EPICS", "LIVE", "TODAY", "MERGES", "REPOSITORY"], rows);
 }
 
 /** Everything about one project. */

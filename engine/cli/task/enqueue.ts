@@ -66,10 +66,15 @@ Examples:
   myzel enqueue "Nightly check" --key "nightly-$(date +%F)" --repo https://github.com/you/app.git`,
     )
     .action(async (prompt: string | undefined, options: Options) => {
-      const task = await newTask(prompt, options);
+      const { task, remarks } = await newTask(prompt, options);
       await withDatabase(command, async (database) => {
-        if (options.dryRun === true) return sayRehearsed(await rehearseEnqueue(database, task), task, options);
+        if (options.dryRun === true) {
+          const row = await rehearseEnqueue(database, task);
+          remarks.forEach(note);
+          return sayRehearsed(row, task, options);
+        }
         const filed = await enqueueTask(database, task);
+        remarks.forEach(note);
         if (options.json === true && options.wait !== true) sayJson(filed.task);
         if (options.json !== true)
           await sayFiled(database, { ...filed, base: task.base_branch, wait: options.wait === true });
@@ -81,7 +86,7 @@ Examples:
   addSettings(command);
 }
 
-async function newTask(prompt: string | undefined, options: Options): Promise<NewTask> {
+async function newTask(prompt: string | undefined, options: Options): Promise<{ task: NewTask; remarks: string[] }> {
   const text = await readPrompt({ argument: prompt, file: options.file });
   const { repoUrl, base, remarks } = await chooseRepository({
     directory: process.cwd(),
@@ -89,8 +94,7 @@ async function newTask(prompt: string | undefined, options: Options): Promise<Ne
     branch: options.branch,
     base: options.base,
   });
-  for (const remark of remarks) note(remark);
-  return {
+  const task = {
     addressee: options.to ?? options.addressee ?? `worker-${randomUUID()}`,
     prompt: text,
     repo_url: repoUrl,
@@ -103,6 +107,7 @@ async function newTask(prompt: string | undefined, options: Options): Promise<Ne
     idempotency_key: options.key,
     kind: options.kind,
   };
+  return { task, remarks };
 }
 
 interface Filed {

@@ -15,7 +15,7 @@ import { note, say } from "../terminal/output.ts";
 import { oneLine, shortId } from "../terminal/terminal-text.ts";
 import { followRuns } from "./follow-runs.ts";
 import { readLiveLog } from "./live-log.ts";
-import { transcriptText } from "./transcript-text.ts";
+import { isJsonLine, transcriptText } from "./transcript-text.ts";
 
 interface Options {
   follow?: boolean;
@@ -29,7 +29,7 @@ export function define(command: Command): void {
     .argument("<task>", "id, its beginning or end, or @last")
     .option("-f, --follow", "go on until the task has ended")
     .option("--attempt <n>", "of this attempt (default: the newest)", positiveInteger)
-    .option("--raw", "the stored JSON lines as they are")
+    .option("--raw", 'JSON lines as they are stored; of a live log its words as {type: "log", text}')
     .option("--json", "the same as --raw")
     .addHelpText(
       "after",
@@ -41,7 +41,7 @@ Examples:
     )
     .action(async (given: string, options: Options) => {
       const config = configOf(command);
-      const show = options.raw === true || options.json === true ? say : sayReadable;
+      const show = options.raw === true || options.json === true ? sayRaw : sayReadable;
       await withDatabase(command, async (database) => {
         const id = await findTask(database, given);
         if (options.follow === true) process.exitCode = await followUntilInterrupt({ database, config, id, show });
@@ -110,6 +110,11 @@ async function followUntilInterrupt(printing: Printing): Promise<number> {
   } finally {
     process.off("SIGINT", onInterrupt);
   }
+}
+
+/** A live log has lines for people between the JSON ones. */
+function sayRaw(line: string): void {
+  say(isJsonLine(line) ? line : JSON.stringify({ type: "log", text: line }));
 }
 
 function sayReadable(line: string): void {

@@ -1,9 +1,10 @@
 /** `myzel pause`: lets nothing start, or nothing of one addressee. */
 import type { Command } from "commander";
-import { pauseDispatch } from "../../store/steer.ts";
+import { hasTasks, pauseDispatch } from "../../store/steer.ts";
 import { withDatabase } from "../connect.ts";
+import { UsageError } from "../failure.ts";
 import { addSettings } from "../settings.ts";
-import { say, sayJson } from "../terminal/output.ts";
+import { note, say, sayJson } from "../terminal/output.ts";
 import { oneLine } from "../terminal/terminal-text.ts";
 
 export function define(command: Command): void {
@@ -20,7 +21,13 @@ Examples:
   myzel pause project-mgr-webapp`,
     )
     .action(async (addressee: string | undefined, options: { json?: boolean }) => {
-      await withDatabase(command, (database) => pauseDispatch(database, addressee));
+      if (addressee?.trim() === "")
+        throw new UsageError("The addressee is empty: name one, or leave it out to pause all of them.");
+      const known = await withDatabase(command, async (database) => {
+        await pauseDispatch(database, addressee);
+        return addressee === undefined || (await hasTasks(database, addressee));
+      });
+      if (!known) note(`Note: no task for "${oneLine(addressee ?? "")}" was ever filed; is the name right?`);
       if (options.json === true) return sayJson({ addressee: addressee ?? null, paused: true });
       if (addressee === undefined) say("Nothing starts any more; what runs goes on. Take it back with: myzel resume");
       else

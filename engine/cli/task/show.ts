@@ -5,10 +5,11 @@ import { findTask } from "../../store/find-task.ts";
 import { showTask } from "../../store/show.ts";
 import type { ShownTask } from "../../store/show.ts";
 import { transcriptLines } from "../../store/transcripts.ts";
+import { keptWork } from "../../store/work.ts";
 import { withDatabase } from "../connect.ts";
 import { addSettings } from "../settings.ts";
 import { say, sayJson } from "../terminal/output.ts";
-import { indented, shortId } from "../terminal/terminal-text.ts";
+import { indented, oneLine, shortId } from "../terminal/terminal-text.ts";
 import { taskText } from "./task-text.ts";
 import { transcriptText } from "./transcript-text.ts";
 
@@ -30,11 +31,26 @@ Examples:
         const task = await showTask(database, await findTask(database, given));
         if (options.json === true) return sayJson(task);
         say(taskText(task));
+        const kept = await newestKept(database, task);
+        if (kept !== null) say(`\n${kept}`);
         const end = await transcriptEnd(database, task);
         if (end !== null) say(`\n${end}`);
       });
     });
   addSettings(command);
+}
+
+/** What the newest attempt left unpushed; null where it left nothing. */
+async function newestKept(database: Database, task: ShownTask): Promise<string | null> {
+  const [newest] = await keptWork(database, task.id);
+  if (newest === undefined || newest.attempt !== task.runs.at(-1)?.attempt) return null;
+  const id = shortId(task.id);
+  const commits = `  Commits of branch ${oneLine(newest.branch ?? "")} up to ${newest.head_sha?.slice(0, 10) ?? ""}: myzel work ${id}`;
+  return [
+    `Kept of attempt ${newest.attempt}, not pushed`,
+    ...(newest.head_sha === null ? [] : [commits]),
+    `  Go on from there: myzel retry ${id} --continue`,
+  ].join("\n");
 }
 
 /** The end of the newest transcript there is; null where there is none. */

@@ -39,6 +39,12 @@ export function taskTable(tasks: readonly TaskRow[], columns: number, now = new 
   return table(["ID", "STATUS", "ADDRESSEE", "AGE", "PROMPT", "RESULT"], fitted);
 }
 
+/** One task as a line of `myzel tasks --watch`. */
+export function taskLine(task: TaskRow): string {
+  const result = task.result === null ? "" : `: ${oneLine(shortResult(task.result), 120)}`;
+  return `${shortId(task.id)} ${task.status}, ${oneLine(task.addressee, 40)}: ${firstLine(task.prompt, 80)}${result}`;
+}
+
 /** Everything about one task but its transcript. */
 export function taskText(task: ShownTask, now = new Date()): string {
   const parts = [
@@ -79,11 +85,17 @@ export function resultLines(result: unknown): string {
   for (const name of new Set([...FIRST, ...Object.keys(known)])) {
     const value = known[name] ?? null;
     if (value === null || (Array.isArray(value) && value.length === 0)) continue;
-    const text = Array.isArray(value) ? value.map(asText).join("\n") : asText(value);
+    const shown = name === "branch" ? branchText(known) : value;
+    const text = Array.isArray(shown) ? shown.map(asText).join("\n") : asText(shown);
     if (text.includes("\n") || text.length > 100) long.push(`  ${plain(name)}\n${indented(text, "    ")}`);
     else short.push([oneLine(name), oneLine(text)]);
   }
   return [facts(short), ...long].filter((part) => part !== "").join("\n");
+}
+
+/** A branch that only the name is given of may not be on the remote. */
+function branchText({ branch, success, commit_sha }: Result): string {
+  return `${asText(branch)}${success === true && (commit_sha ?? null) === null ? " (nothing new was committed)" : ""}`;
 }
 
 /** Success is what says so; an end by hand may say nothing. */

@@ -2,11 +2,14 @@
 import { Option } from "commander";
 import type { Command } from "commander";
 import { listTasks } from "../../store/tasks.ts";
+import type { TaskRow } from "../../store/tasks.ts";
 import { withDatabase } from "../connect.ts";
 import { positiveInteger } from "../option-values.ts";
 import { addSettings } from "../settings.ts";
 import { say, sayJson } from "../terminal/output.ts";
-import { taskTable } from "./task-text.ts";
+import { oneLine } from "../terminal/terminal-text.ts";
+import { watch } from "../terminal/watch.ts";
+import { taskLine, taskTable } from "./task-text.ts";
 
 const DEFAULT_LIMIT = 20;
 
@@ -15,6 +18,7 @@ interface Options {
   addressee?: string;
   limit: number;
   all?: boolean;
+  watch?: boolean;
   json?: boolean;
 }
 
@@ -24,6 +28,7 @@ export function define(command: Command): void {
     .option("--addressee <name>", "only those for this addressee")
     .option("--limit <n>", "at most so many", positiveInteger, DEFAULT_LIMIT)
     .option("--all", "all of them")
+    .option("--watch", "draw it anew as it changes; without a terminal a line for each change")
     .option("--json", "one object a line")
     .addHelpText(
       "after",
@@ -35,10 +40,45 @@ Examples:
     )
     .action(async (options: Options) => {
       const limit = options.all === true ? undefined : options.limit;
-      const tasks = await withDatabase(command, (database) => listTasks(database, { ...options, limit }));
-      if (options.json === true) for (const task of tasks) sayJson(task);
-      else if (tasks.length === 0) say('No tasks. File one with: myzel enqueue "What is to be done"');
-      else say(taskTable(tasks, process.stdout.columns || 120));
+      const json = options.json === true;
+      await withDatabase(command, async (database) => {
+        const look = () => listTasks(database, { ...options, limit });
+        if (options.watch !== true) return sayList(await look(), options);
+        process.exitCode = await watch<TaskRow[]>(
+          {
+            look,
+            screen: (tasks) => listText(tasks, options),
+            sayChanges: (tasks, before) => sayChanges(tasks, before ?? [], json),
+            isOver: () => false,
+          },
+          { json },
+        );
+      });
     });
   addSettings(command);
+}
+
+function sayList(tasks: readonly TaskRow[], options: Options): void {
+  if (options.json === true) for (const task of tasks) sayJson(task);
+  else say(listText(tasks, options));
+}
+
+function listText(tasks: readonly TaskRow[], options: Options): string {
+  return tasks.length === 0 ? noTasks(options) : taskTable(tasks, process.stdout.columns || 120);
+}
+
+function sayChanges(tasks: readonly TaskRow[], before: readonly TaskRow[], json: boolean): void {
+  const known = new Map(before.map((task) => [task.id, task.status]));
+  for (const task of tasks.toReversed()) {
+    if (known.get(task.id) === task.status) continue;
+    if (json) sayJson(task);
+    else say(taskLine(task));
+  }
+}
+
+function noTasks({ status, addressee }: Options): string {
+  if (status === undefined && addressee === undefined)
+    return 'No tasks. File one with: myzel enqueue "What is to be done"';
+  const of = addressee === undefined ? "" : ` for "${oneLine(addressee)}"`;
+  return `No${status === undefined ? "" : ` ${status}`} tasks${of}.`;
 }

@@ -13,6 +13,11 @@ export function transcriptText(line: string): string | null {
   return said === null ? null : plain(said);
 }
 
+/** Whether the line is an object of JSON. */
+export function isJsonLine(line: string): boolean {
+  return parsed(line) !== null;
+}
+
 function parsed(line: string): Record<string, unknown> | null {
   if (!line.startsWith("{")) return null;
   try {

@@ -100,12 +100,12 @@ async function writeOne(
     );
   });
   if (options.json === true) sayJson({ ...work, file });
-  else say(sentences(id, work, file));
+  else say(sentences(id, { work, bundle, file }));
 }
 
-function sentences(id: string, work: KeptWork, file: string): string {
+function sentences(id: string, { work, bundle, file }: { work: KeptWork; bundle: Buffer; file: string }): string {
   const branch = work.branch ?? "";
-  const begins = work.base_sha === null ? [] : [`Your clone must have the commit ${work.base_sha}, where it begins.`];
+  const begins = prerequisites(bundle).map((sha) => `Your clone must have the commit ${sha}, where it begins.`);
   return [
     `${file}: branch ${branch} up to ${work.head_sha ?? ""}, as attempt ${work.attempt} left it (${byteSize(work.bundle_bytes)}).`,
     "In a clone of the repository, take it with:",
@@ -113,6 +113,12 @@ function sentences(id: string, work: KeptWork, file: string): string {
     ...begins,
     `Or let the task go on from there: myzel retry ${shortId(id)} --continue`,
   ].join("\n");
+}
+
+/** The commits that a bundle goes on from, as its header names them: see gitformat-bundle(5). */
+function prerequisites(bundle: Buffer): string[] {
+  const header = bundle.toString("latin1", 0, Math.max(0, bundle.indexOf("\n\n")));
+  return [...header.matchAll(/^-([0-9a-f]{40,64})\b/gm)].map(([, sha]) => sha ?? "");
 }
 
 function quoted(word: string): string {

@@ -84,9 +84,13 @@ export function money(usd: number): string {
   return `$${usd.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`;
 }
 
-/** Local time, `2026-10-25 14:03:12`. */
+/** Local time, `2026-10-25 14:03:12 +01:00`, or with `UTC` as the database's sentences have it. */
 export function localTime(time: Date): string {
-  return time.toLocaleString("sv-SE");
+  const minutes = -time.getTimezoneOffset();
+  const two = (value: number) => String(Math.trunc(value)).padStart(2, "0");
+  const ahead = Math.abs(minutes);
+  const zone = minutes === 0 ? "UTC" : `${minutes < 0 ? "-" : "+"}${two(ahead / 60)}:${two(ahead % 60)}`;
+  return `${time.toLocaleString("sv-SE")} ${zone}`;
 }
 
 /** Enough of an id to tell tasks apart: its end, for ids of the same minute begin alike (they begin with the time). */
