@@ -672,7 +672,7 @@ create view unlaunched_runs as
 -- guard_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, 254e965d8bba
 -- guard_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 11403907a586
 -- guard_task_insert() returns trigger, plpgsql, 6d1250c39ab7
--- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2f83cb1fb1f7
+-- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2ac831c43635
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
 -- host_api(p_project projects, p_repo_url text) returns text, sql immutable, 141d452cc68a
 -- is_green(p_addressee text) returns boolean, plpgsql stable, be97175cac77

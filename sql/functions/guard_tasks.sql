@@ -51,6 +51,10 @@ begin
       new.worker_pod := null;
     when 'running' then
       if num_nonnulls(new.completed_at, new.result) > 0 then
+        if old.status = 'running' then
+          raise exception using errcode = 'MZ002', message = 'A running task has no result yet: set status to completed '
+            'together with the result, and its run is stopped.';
+        end if;
         perform refuse_running();
       end if;
       new.started_at := myzel_now(); -- and follow_task_updates() looks for its run

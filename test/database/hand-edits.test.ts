@@ -137,6 +137,11 @@ describe("hand edits of tasks", () => {
     await assert.rejects(edit("created_by = 'someone else'"), /stay as they are/);
     await assert.rejects(edit(`result = '{"success": true}'`), /A pending task has no result/);
     await assert.rejects(edit("status = 'completed', result = '[1]'"), /must be a JSON object/);
+    await db.claimAll();
+    await assert.rejects(
+      edit(`result = '{"success": true}'`),
+      /A running task has no result yet: set status to completed/,
+    );
     await assert.rejects(db.pool.query("truncate tasks cascade"), /use DELETE FROM tasks/);
   });
 
