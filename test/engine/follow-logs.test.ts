@@ -174,7 +174,7 @@ describe("an engine that follows logs", () => {
     assert.equal(await test.stored(id), '{"type":"result"}\n');
     say("crash");
     const { result } = await test.completed(id);
-    assert.match(result.logs, /crash\n$/);
+    assert.match(result.logs, /crash\n\[myzel\] keeping what the run leaves\n$/);
     assert.equal(await test.stored(id), '{"type":"result"}\n');
   });
 
