@@ -154,7 +154,7 @@ async function follow(client: pg.Client, id: string): Promise<{ result: Record<s
     );
     const [task] = rows;
     const now =
-      task.status === "completed" ? "completed" : `${task.status}: ${task.explanation.replace(/ since \d+ s ago/, "")}`;
+      task.status === "completed" ? "completed" : `${task.status}: ${task.explanation.replace(/ for \d+ s/, "")}`;
     if (now !== last) say(`  ${((performance.now() - begun) / 1000).toFixed(1).padStart(5)} s  ${now}`);
     if (task.status === "completed") return task;
     last = now;

@@ -623,7 +623,7 @@ create view unlaunched_runs as
 -- Functions (text in sql/functions/)
 
 -- add_project_spend(p_used jsonb) returns void, sql, 3b066b215b35
--- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 4f4108012a1a
+-- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 22cc9e604f7b
 -- answer(id uuid, answer text, success boolean) returns tasks, plpgsql security definer set search_path=public, pg_temp, d51117018b66
 -- approver_profile(p_addressee text, p_repo_url text) returns text, plpgsql stable, b1f705d012de
 -- as_data(p_from text, p_text text) returns text, sql immutable, 751daa740763
@@ -729,7 +729,7 @@ create view unlaunched_runs as
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
 -- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 2e9806d4ed22
 -- several_repositories_wait() returns boolean, plpgsql stable, 669fbdb9117a
--- shared_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 1d748ee121cf
+-- shared_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 09a4901c43be
 -- shut_gate(p_project text, p_epic uuid, p_paths text[], p_repo_url text, p_also text[], OUT gate text, OUT reason text, OUT opens_at timestamp with time zone) returns record, plpgsql stable, c9caa9e6bf6a
 -- spend_on_epics(p_used jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 520ef71010dd
 -- spent_today(p_project text) returns numeric, sql stable, 6c87e415c734
@@ -752,7 +752,7 @@ create view unlaunched_runs as
 -- wake_up_goal_bytes() returns integer, sql immutable, a8ea8f3a94e0
 -- wake_up_line(p_place bigint, p_result wake_up_results, p_task tasks, p_options task_options) returns text, sql stable, 94041f12c7d2
 -- wake_up_prompt(p_id uuid, p_epic uuid, p_addressee text) returns text, sql stable set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on, 1c0290238204
--- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, 9dcd949fbfcc
+-- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, 76f1c3e60fb0
 -- work_bytes(p_run_id uuid) returns bigint, plpgsql stable set enable_seqscan=off jit=off, 9eb43f19ab1f
 -- write_report(p_run_id uuid, p_token text, p_bound_to text, p_report jsonb, p_final boolean) returns void, plpgsql security definer set search_path=public, pg_temp, caba44b18102
 

@@ -35,7 +35,7 @@ begin
     return;
   elsif v_task.status = 'running' then
     return query select 'running', coalesce((
-      select format('The task runs: attempt %s since %s ago%s.%s', r.attempt, say_duration(myzel_now() - r.started_at),
+      select format('The task runs: attempt %s for %s%s.%s', r.attempt, say_duration(myzel_now() - r.started_at),
         case when r.pod_name is null then ', its job is being started' else ' on ' || r.pod_name end,
         ' Its job waits: ' || r.waiting_for)
       from runs r where r.task_id = v_task.id and r.finished_at is null), 'The task runs.');
@@ -150,7 +150,7 @@ begin
   where r.addressee = p_addressee and r.finished_at is null order by r.started_at limit 1;
   return query select 'slot', case
     when v_oldest.id is null then format('Addressee "%s" has capacity 0.', p_addressee)
-    else format('%s: run %s of task %s since %s ago%s%s.',
+    else format('%s: run %s of task %s, for %s%s%s.',
       case v_capacity when 1 then format('The only slot of "%s" is taken', p_addressee)
         else format('All %s slots of "%s" are taken', v_capacity, p_addressee) end,
       v_oldest.id, v_oldest.task_id, say_duration(myzel_now() - v_oldest.started_at),
@@ -215,7 +215,7 @@ begin
         e.title, e.max_live_runs)
       from epics e where e.id = p_lane.epic)
     when 'paths' then (
-      select format('Run %s of task %s works on %s of the same repository since %s ago; it starts when that has ended.',
+      select format('Run %s of task %s works on %s of the same repository, for %s; it starts when that has ended.',
         r.id, r.task_id, case overlap.path when '.' then 'the whole' else overlap.path end,
         say_duration(myzel_now() - r.started_at))
       from runs r

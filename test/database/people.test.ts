@@ -138,7 +138,7 @@ describe("why_not_running", () => {
     assert.equal((await db.why(first)).reason, "running");
     assert.match(
       (await db.why(second)).explanation,
-      new RegExp(`only slot of "w" is taken: run ${run?.id} of task ${first} since \\d+ s ago`),
+      new RegExp(`only slot of "w" is taken: run ${run?.id} of task ${first}, for \\d+ s`),
     );
     const behind = await db.why(third);
     assert.equal(behind.reason, "head");
