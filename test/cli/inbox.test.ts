@@ -113,6 +113,11 @@ describe("a person's inbox on the command line", () => {
     );
   });
 
+  it("the answer to a task that a person filed tells nobody", async () => {
+    const id = await cli.db.insert({ addressee: "blue", prompt: "Buy milk" });
+    assert.match(await run("answer", id, "Done."), new RegExp(`^Task ${id} is answered\\.\n`));
+  });
+
   it("answer takes @last, standard input and a file's text; --yes and --no need no words", async () => {
     const epic = await filed();
     const asked = [];

@@ -47,7 +47,10 @@ Examples:
         const success = options.no !== true;
         const task = await answerTask(database, id, { answer, success });
         if (options.json === true) sayJson(task);
-        else say(`Task ${task.id} is answered${success ? "" : " with no"}; who asked is told.`);
+        else
+          say(
+            `Task ${task.id} is answered${success ? "" : " with no"}${task.parent_id === null ? "" : "; who asked is told"}.`,
+          );
       });
     });
   addSettings(command);
