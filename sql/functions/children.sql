@@ -56,6 +56,8 @@ begin
         'A merge task needs "branch": the branch to be merged.'
       when v_child ->> 'kind' = 'merge' and coalesce(v_child ->> 'repo_url', p_parent.repo_url) is null then
         'A merge task needs a repository.'
+      when v_child ->> 'kind' = 'merge' and is_green(v_child ->> 'addressee') then format(
+        'A merge is work for a Red, and %s plans: leave the addressee out, or name a worker.', v_child ->> 'addressee')
       else coalesce(
         task_problem(coalesce(v_child ->> 'addressee', 'worker'), v_child ->> 'prompt',
           coalesce(v_child ->> 'repo_url', p_parent.repo_url), v_child ->> 'branch'),

@@ -243,13 +243,16 @@ describe("wake-ups", () => {
       await stage.plan([
         { prompt: "merge it", kind: "merge", branch: "till", addressee: "m" },
         { prompt: "merge nothing", kind: "merge" },
+        { prompt: "plan a merge", kind: "merge", branch: "till", addressee: "project-mgr-web" },
       ]);
       const merge = (await stage.tasks(id)).find(({ kind }) => kind === "merge");
       assert.deepEqual([merge?.["branch"], merge?.["merge_branch"]], ["till", "till"]);
+      const [planner, nothing] = await query("select note from epic_notes order by note");
       assert.match(
-        (await query("select note from epic_notes"))[0].note,
-        /refused: A merge task needs "branch": the branch to be merged\./,
+        planner.note,
+        /refused: A merge is work for a Red, and project-mgr-web plans: leave the addressee out/,
       );
+      assert.match(nothing.note, /refused: A merge task needs "branch": the branch to be merged\./);
       const briefOf = async () => {
         await stage.db.claimAll();
         const run = await stage.db.liveRun(merge?.["id"]);

@@ -74,7 +74,7 @@ export function createChildren(model: Model, task: ModelTask, run: ModelRun, chi
       created >= epic.limits.tasksPerRun ||
       epic.tasks + created >= epic.limits.tasks ||
       task.depth + 1 > epic.limits.depth ||
-      (child.kind === "merge" && task.repoUrl === null);
+      (child.kind === "merge" && (task.repoUrl === null || isGreen(model, child.addressee)));
     if (refused) note(model, epic, { addressee: task.addressee, about: "refused" });
     else createChild(model, task, run, child);
     created += refused ? 0 : 1;
