@@ -1,7 +1,7 @@
 /** Compiled code of the programs of runs: made once by the engine, read by each run, written by none. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { pino } from "pino";
@@ -54,6 +54,30 @@ test(
     assert.equal(statSync(dirname(given)).uid, 0);
   },
 );
+
+test("when it is closed nothing writes any more", { skip: needsRoot }, async (t) => {
+  const dataDir = temporaryDirectory(t, 0o711);
+  const makers = () =>
+    readdirSync("/proc")
+      .filter((name) => /^\d+$/.test(name) && environmentOf(name).includes(`NODE_COMPILE_CACHE=${dataDir}`))
+      .toString();
+  for (let round = 0; round < 5; round++) {
+    const compiled = compiledCode({ ...common, dataDir, log: pino({ level: "silent" }) });
+    compiled.giveTo(run, { fresh: dataDir, directory: dataDir });
+    const maker = await waitFor("it is being made", () => makers() || undefined);
+    process.kill(Number(maker), "SIGSTOP"); // as slow as it can be
+    await compiled.close();
+    assert.equal(makers(), "");
+  }
+});
+
+function environmentOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "latin1");
+  } catch {
+    return ""; // it has ended
+  }
+}
 
 test("runs with the engine's own user keep it beside the supervisors'", (t) => {
   const dataDir = temporaryDirectory(t);

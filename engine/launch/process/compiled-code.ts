@@ -73,8 +73,7 @@ async function make(directory: string, programs: Programs, signal: AbortSignal):
   await mkdir(directory, { recursive: true });
   const node = async (...words: string[]): Promise<string> => {
     const env = { PATH: process.env["PATH"], NODE_COMPILE_CACHE: directory };
-    const options = { cwd: "/", env, timeout: MAKE_TIMEOUT_MS, signal };
-    return (await promisify(execFile)(programs.node, words, options)).stdout.trim();
+    return outputOf(programs.node, words, env, signal);
   };
   const place = await node("--eval", TELL_DIRECTORY);
   if (dirname(place) !== directory || !OF_USER.test(place)) throw new Error(`Node keeps compiled code at ${place}`);
@@ -84,6 +83,25 @@ async function make(directory: string, programs: Programs, signal: AbortSignal):
   for (const path of [dirname(directory), directory, place]) await chmod(path, 0o755);
   for (const name of await readdir(place)) await chmod(join(place, name), 0o644);
   return place;
+}
+
+/** Settles when the program is gone: one that is told to end would write for a moment longer. */
+async function outputOf(
+  program: string,
+  words: string[],
+  env: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<string> {
+  signal.throwIfAborted();
+  const options = { cwd: "/", env, timeout: MAKE_TIMEOUT_MS, killSignal: "SIGKILL" } as const;
+  const running = promisify(execFile)(program, words, options);
+  const end = (): void => void running.child.kill("SIGKILL");
+  signal.addEventListener("abort", end);
+  try {
+    return (await running).stdout.trim();
+  } finally {
+    signal.removeEventListener("abort", end);
+  }
 }
 
 function ofMissingVariables(error: { code?: unknown }): void {
