@@ -2,9 +2,10 @@
  * Every setting, once: name, default, unit, help text. Parsed at start, frozen, passed down; nothing
  * else reads the environment.
  */
-import { availableParallelism, homedir, totalmem } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { availableParallelism, totalmem } from "node:os";
+import { isAbsolute } from "node:path";
 import { z } from "zod";
+import { defaultDataDir } from "./data-directory.ts";
 
 /** All mistakes of the configuration, reported together. */
 export class ConfigError extends Error {
@@ -212,21 +213,6 @@ export function describeSettings(): { name: SettingName; help: string }[] {
     name,
     help: schema.shape[name].description ?? "",
   }));
-}
-
-/** Where everything of this user lies unless `MYZEL_DATA_DIR` says otherwise. */
-export function defaultDataDir(environment: NodeJS.ProcessEnv): string {
-  if (process.getuid?.() === 0) return "/var/lib/myzel";
-  return join(environment["XDG_DATA_HOME"] || join(homeDirectory(environment), ".local", "share"), "myzel");
-}
-
-/** @throws ConfigError for a user that the system does not know, as in some containers, and that has no HOME */
-function homeDirectory(environment: NodeJS.ProcessEnv): string {
-  try {
-    return environment["HOME"] || homedir();
-  } catch {
-    throw new ConfigError(["MYZEL_DATA_DIR: your user has no home directory; set it to a directory for Myzel's data"]);
-  }
 }
 
 /**

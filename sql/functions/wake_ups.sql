@@ -102,7 +102,9 @@ end $$;
 -- (Such a trigger cannot be replaced.)
 do $$
 begin
-  if not exists (select from pg_trigger where tgname = 'task_options_follow_delete') then
+  if not exists (
+    select from pg_trigger where tgrelid = 'task_options'::regclass and tgname = 'task_options_follow_delete')
+  then
     create constraint trigger task_options_follow_delete after delete on task_options
       deferrable initially deferred
       for each row when (old.epic is not null and old.kind is distinct from 'wake_up')

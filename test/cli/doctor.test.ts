@@ -2,11 +2,10 @@
 import assert from "node:assert/strict";
 import { chmod, mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { after, before, describe, it } from "node:test";
+import { describe, it } from "node:test";
 import { emptyDatabase } from "../support/postgres.ts";
-import { schemaClient } from "../support/schema-client.ts";
-import type { SchemaClient } from "../support/schema-client.ts";
-import { myzel, temporaryDirectory } from "./run-myzel.ts";
+import { commandLine } from "./command-line.ts";
+import { myzel } from "./run-myzel.ts";
 
 interface Check {
   name: string;
@@ -16,19 +15,10 @@ interface Check {
 }
 
 describe("myzel doctor", () => {
-  let db: SchemaClient;
-  let directory: Awaited<ReturnType<typeof temporaryDirectory>>;
-  before(async () => {
-    db = await schemaClient();
-    directory = await temporaryDirectory();
-  });
-  after(async () => {
-    await db.close();
-    await directory.remove();
-  });
+  const cli = commandLine();
   const ask = async (env: Record<string, string>) => {
     const ran = await myzel(["doctor", "--json"], {
-      env: { MYZEL_DATA_DIR: directory.path, MYZEL_ROLE_PREFIX: db.test.rolePrefix, ...env },
+      env: { MYZEL_DATA_DIR: cli.directory, MYZEL_ROLE_PREFIX: cli.db.test.rolePrefix, ...env },
     });
     const checks = ran.stdout
       .trimEnd()
@@ -38,7 +28,7 @@ describe("myzel doctor", () => {
     assert.equal(ran.code, checks.some((check) => check.status === "problem") ? 1 : 0, ran.stderr);
     return { find, ran };
   };
-  const here = () => ({ DATABASE_URL: db.test.url("operator") });
+  const here = () => ({ DATABASE_URL: cli.db.test.url("operator") });
 
   it("on a good machine every check that matters is well, and the exit code is 0", async () => {
     const { find, ran } = await ask({ ...here(), CLAUDE_CODE_OAUTH_TOKEN: "sk-ant-oat01-0123456789" });
@@ -62,7 +52,7 @@ describe("myzel doctor", () => {
   });
 
   it("in words, each line has its sign and what to do", async () => {
-    const { stdout, code } = await myzel(["doctor"], { env: { MYZEL_DATA_DIR: directory.path } });
+    const { stdout, code } = await myzel(["doctor"], { env: { MYZEL_DATA_DIR: cli.directory } });
     assert.equal(code, 1);
     assert.match(stdout, /^✓ node /m);
     assert.match(stdout, /^! database .*Run myzel up/m);
@@ -80,8 +70,8 @@ describe("myzel doctor", () => {
     const away = await ask({ DATABASE_URL: "postgresql://x:hush@127.0.0.1:1/x" });
     assert.equal(away.find("database")?.status, "problem");
     assert.doesNotMatch(away.ran.stdout, /hush/);
-    await db.pool.query("update engine_state set paused = true");
-    await db.pool.query(
+    await cli.db.pool.query("update engine_state set paused = true");
+    await cli.db.pool.query(
       "update credentials set blocked_until = now() + interval '1 hour', blocked_reason = 'weekly limit'",
     );
     const paused = await ask(here());
@@ -90,7 +80,7 @@ describe("myzel doctor", () => {
   });
 
   it("names what would bill the API, and a data directory that others may read", async () => {
-    const open = join(directory.path, "open");
+    const open = join(cli.directory, "open");
     await mkdir(open);
     await chmod(open, 0o755);
     const { find } = await ask({ ...here(), MYZEL_DATA_DIR: open, ANTHROPIC_API_KEY: "hush" });
@@ -99,10 +89,10 @@ describe("myzel doctor", () => {
   });
 
   it("says which profile's secret cannot be read here, and never shows a value", async () => {
-    const path = join(directory.path, "..", `npm-token-${process.pid}`);
+    const path = join(cli.directory, "..", `npm-token-${process.pid}`);
     await writeFile(path, "hush-from-a-file\n");
     const set = (secrets: Record<string, object>) =>
-      db.pool.query("update profiles set secrets = case when name = 'red' then $1 else '{}' end::jsonb", [
+      cli.db.pool.query("update profiles set secrets = case when name = 'red' then $1 else '{}' end::jsonb", [
         JSON.stringify(secrets),
       ]);
     try {
@@ -122,7 +112,7 @@ describe("myzel doctor", () => {
       const elsewhere = await ask(here());
       assert.match(elsewhere.find("secrets of red")?.message ?? "", /lies in a Kubernetes Secret/);
       for (const { ran } of [well, variable, gone, elsewhere]) assert.doesNotMatch(ran.stdout, /hush/);
-      await db.pool.query("update engine_state set beat_at = beat_at - interval '1 hour'");
+      await cli.db.pool.query("update engine_state set beat_at = beat_at - interval '1 hour'");
       await set({ OTHER: { env_var: "MY_OTHER" } });
       assert.equal((await ask(here())).find("secrets of red")?.status, "problem");
     } finally {

@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import type pg from "pg";
 import { isConnectionError, untilCertain } from "./filing.ts";
 import type { Filed } from "./filing.ts";
+import { OF_ONE_TASK } from "./hand-edits.ts";
 import type { CapacitySpan } from "./hand-edits.ts";
 import type { Random } from "./random.ts";
 
@@ -44,27 +45,6 @@ const WEIGHTS = {
   open_projects: 5,
 } as const;
 type EditName = keyof typeof WEIGHTS;
-
-const OF_ONE_TASK: Partial<Record<EditName, { status: string; statement: string }>> = {
-  cancel_pending: {
-    status: "pending",
-    statement: "update tasks set status = 'completed' where id = $1 and status = 'pending'",
-  },
-  delete_pending: { status: "pending", statement: "delete from tasks where id = $1 and status = 'pending'" },
-  delete_running: { status: "running", statement: "delete from tasks where id = $1 and status = 'running'" },
-  delete_completed: { status: "completed", statement: "delete from tasks where id = $1 and status = 'completed'" },
-  stop_running: { status: "running", statement: "select stop($1, 'not needed')" },
-  complete_running: {
-    status: "running",
-    statement: `update tasks set status = 'completed', result = '{"success": true, "summary": "by hand"}'
-      where id = $1 and status = 'running'`,
-  },
-  running_to_pending: {
-    status: "running",
-    statement: "update tasks set status = 'pending' where id = $1 and status = 'running'",
-  },
-  reschedule_completed: { status: "completed", statement: "select reschedule($1)" },
-};
 
 /** The projects that epics belong to: one asks before it merges, limits of their epics differ. */
 export async function prepareProjects(admin: pg.Pool): Promise<void> {
@@ -130,7 +110,7 @@ export function epicLife(people: pg.Pool, filed: Map<string, Filed>, random: Ran
   };
 
   const make = async (name: EditName): Promise<boolean> => {
-    const ofTask = OF_ONE_TASK[name];
+    const ofTask = (OF_ONE_TASK as Partial<Record<string, { status: string; statement: string }>>)[name];
     if (ofTask !== undefined) return await ofOneTask(ofTask.status, ofTask.statement);
     switch (name) {
       case "answer":

@@ -45,7 +45,7 @@ const WEIGHTS = {
 export type EditName = keyof typeof WEIGHTS;
 
 /** Edits of one task: which status it must have, and the statement. */
-const OF_ONE_TASK: Partial<Record<EditName, { status: string; statement: string; refused?: boolean }>> = {
+export const OF_ONE_TASK: Partial<Record<EditName, { status: string; statement: string; refused?: boolean }>> = {
   reschedule_completed: { status: "completed", statement: "select reschedule($1)" },
   reschedule_pending: { status: "pending", statement: "select reschedule($1)" },
   running_to_pending: {

@@ -1,7 +1,7 @@
 /** What `up` says once it is up: how to file a task with psql and with the command line. Holds no password. */
 import { join, relative } from "node:path";
-import { defaultDataDir } from "../../config.ts";
 import type { Config } from "../../config.ts";
+import { defaultDataDir } from "../../data-directory.ts";
 import { psqlEnvironment } from "../database/psql-environment.ts";
 import { findProgram } from "../find-program.ts";
 

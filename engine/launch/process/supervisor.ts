@@ -61,7 +61,7 @@ function tellLauncher(): void {
   }
   // Closed, so that no phase inherits it.
   closeSync(READY_FD);
-  // Now rather than at the end, for the next supervisor may start long before this one has ended.
+  // Now: the next supervisor may start long before this one has ended, and nothing is written on the way out.
   flushCompileCache();
 }
 
