@@ -54,7 +54,7 @@ async function makeDatabase(
     await admin.query(`create database ${name} template ${await chooseTemplate(admin, clusterUrl)}`);
   });
   const adminUrl = withDatabase(clusterUrl, name);
-  const pool = new pg.Pool({ connectionString: adminUrl, max: 10 });
+  const pool = new SettledPool({ connectionString: adminUrl, max: 10 });
   pool.on("error", () => {}); // dropping the database ends idle connections
   let closed: Promise<void> | undefined;
   const close = async (): Promise<void> => {
@@ -71,6 +71,25 @@ async function makeDatabase(
     pool,
     url: (role) => loginUrl(clusterUrl, { role, database: name }),
     close: () => (closed ??= close()),
+  };
+}
+
+/**
+ * Tells of a refused statement when its transaction is over. The server sends the error first and gives the rows
+ * free after it: a claim that follows at once on another connection would skip them, as SKIP LOCKED is meant to.
+ */
+class SettledPool extends pg.Pool {
+  override query = async (...statement: unknown[]): Promise<never> => {
+    const client = await this.connect();
+    let broken: Error | undefined;
+    try {
+      return (await Reflect.apply(client.query, client, statement)) as never; // as what the overloads promise
+    } catch (error) {
+      await client.query("").catch((lost: Error) => (broken = lost));
+      throw error;
+    } finally {
+      client.release(broken);
+    }
   };
 }
 
