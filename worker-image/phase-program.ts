@@ -6,6 +6,7 @@
 import { appendFileSync, writeFileSync } from "node:fs";
 import { firstBytes } from "./agent/bounded-text.ts";
 import { EXIT } from "./contract.ts";
+import { leave } from "./leave.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -48,7 +49,7 @@ export async function runPhaseProgram(phase: PhaseFunction): Promise<never> {
     resultOfError(error, stop),
   );
   if (result.message !== null) leaveMessage(firstBytes(result.message, MAX_MESSAGE_BYTES));
-  process.exit(result.exitCode);
+  return leave(result.exitCode);
 }
 
 function resultOfError(error: unknown, stop: AbortController): PhaseResult {
