@@ -1,20 +1,12 @@
 /** How checkout and publish reach a repository: logins, keys and files that the run itself never holds. */
 import assert from "node:assert/strict";
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { accessSync, chmodSync, constants, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { createConnection } from "node:net";
 import { delimiter, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { userInfo } from "node:os";
-import {
-  isRoot,
-  launchSpec,
-  needsRoot,
-  openBench,
-  temporaryDirectory,
-  waitFor,
-  waitForEnd,
-} from "./process-support.ts";
+import { isRoot, launchSpec, needsRoot, openBench, temporaryDirectory, waitForEnd } from "./process-support.ts";
+import { startSshd } from "../support/sshd.ts";
 
 /** A plain path becomes a URL, as in the real phases. */
 const told = (url: string) => JSON.stringify(url.startsWith("/") ? `file://${url}` : url);
@@ -166,7 +158,7 @@ test("the second run of a repository may borrow from its mirror, and the agent c
 });
 
 test("an SSH remote is reached with the user's key, which the run never sees", { skip: noSsh() }, async (t) => {
-  const { port, command, key } = await startSshd(t);
+  const { port, command, key } = await openSshd(t);
   const remote = makeRemote(t);
   const url = `ssh://${userInfo().username}@127.0.0.1:${port}${remote}`;
   const bench = openBench(
@@ -227,17 +219,15 @@ function sshd(): string | null {
 }
 
 /** A throwaway sshd on loopback that lets this user in with a fresh key. */
-async function startSshd(t: TestContext): Promise<{ port: number; command: string; key: string }> {
+async function openSshd(t: TestContext): Promise<{ port: number; command: string; key: string }> {
   const directory = temporaryDirectory(t, 0o700);
   const key = join(directory, "key");
   for (const path of [key, join(directory, "host")])
     execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", path]);
   writeFileSync(join(directory, "authorized"), readFileSync(`${key}.pub`));
   if (isRoot) mkdirSync("/run/sshd", { recursive: true });
-  const port = 20_000 + Math.floor(Math.random() * 20_000);
-  const settings = [
-    `Port ${port}`,
-    "ListenAddress 127.0.0.1",
+  chmodSync(join(directory, "authorized"), 0o600);
+  const { port, close } = await startSshd(sshd() ?? "sshd", join(directory, "sshd_config"), [
     `HostKey ${directory}/host`,
     `AuthorizedKeysFile ${directory}/authorized`,
     "StrictModes no",
@@ -245,32 +235,9 @@ async function startSshd(t: TestContext): Promise<{ port: number; command: strin
     "PermitRootLogin yes",
     "PasswordAuthentication no",
     "PidFile none",
-  ];
-  writeFileSync(join(directory, "sshd_config"), `${settings.join("\n")}\n`);
-  chmodSync(join(directory, "authorized"), 0o600);
-  const server = spawn(sshd() ?? "sshd", ["-D", "-e", "-f", join(directory, "sshd_config")], {
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  let said = "";
-  server.stderr.on("data", (chunk: Buffer) => (said += chunk.toString()));
-  const exited = new Promise((resolve) => server.once("exit", resolve));
-  t.after(async () => {
-    server.kill("SIGTERM");
-    await exited;
-  });
-  await waitFor("sshd", async () => {
-    if (server.exitCode !== null) throw new Error(said);
-    return (await answers(port)) || undefined;
-  });
+  ]);
+  t.after(close);
   const known = join(directory, "known_hosts");
   writeFileSync(known, `[127.0.0.1]:${port} ${readFileSync(join(directory, "host.pub"), "utf8")}`);
   return { port, key, command: `ssh -F /dev/null -i ${key} -o IdentitiesOnly=yes -o UserKnownHostsFile=${known}` };
-}
-
-function answers(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = createConnection({ port, host: "127.0.0.1" });
-    socket.on("connect", () => resolve(true)).on("error", () => resolve(false));
-    socket.on("connect", () => socket.destroy());
-  });
 }

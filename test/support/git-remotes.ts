@@ -2,14 +2,14 @@
  * Throwaway git remotes, all real: a bare repository of this machine, the same over smart HTTP with a
  * login (`git http-backend` behind a small server), the same over SSH (a `sshd` on loopback).
  */
-import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import { type AddressInfo } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { eventually } from "./waiting.ts";
+import { startSshd } from "./sshd.ts";
 
 const GIT_ENVIRONMENT = {
   PATH: process.env["PATH"],
@@ -225,16 +225,8 @@ export async function sshRemote(remote: BareRemote): Promise<SshRemote> {
     execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", key, "-f", file(key)]);
   }
   writeFileSync(file("authorized"), readFileSync(file("friend.pub")), { mode: 0o600 });
-  const port = await freePort();
+  const { port, close } = await startSshd(SSHD, file("config"), sshdSettings(directory));
   writeFileSync(file("known"), `[127.0.0.1]:${port} ${readFileSync(file("host.pub"), "utf8")}`);
-  writeFileSync(file("config"), sshdConfig({ directory, port }));
-  const sshd: ChildProcess = spawn(SSHD, ["-D", "-e", "-f", file("config")], { stdio: ["ignore", "ignore", "pipe"] });
-  let log = "";
-  sshd.stderr?.on("data", (chunk: Buffer) => (log += chunk.toString()));
-  await eventually("sshd listens", () => {
-    if (sshd.exitCode !== null) throw new Error(`sshd ended: ${log}`);
-    return log.includes("Server listening");
-  });
   const command = (key: string, known: string): string =>
     `ssh -F none -o BatchMode=yes -o IdentitiesOnly=yes -o IdentityAgent=none -o StrictHostKeyChecking=yes -o UserKnownHostsFile=${file(known)} -i ${file(key)}`;
   return {
@@ -243,17 +235,14 @@ export async function sshRemote(remote: BareRemote): Promise<SshRemote> {
     strangerCommand: command("stranger", "known"),
     unknownHostCommand: command("friend", "known-to-nobody"),
     close: async () => {
-      const closed = once(sshd, "close");
-      sshd.kill("SIGTERM");
-      await closed;
+      await close();
       rmSync(directory, { recursive: true, force: true });
     },
   };
 }
 
-function sshdConfig({ directory, port }: { directory: string; port: number }): string {
+function sshdSettings(directory: string): string[] {
   return [
-    `ListenAddress 127.0.0.1:${port}`,
     `HostKey ${directory}/host`,
     `AuthorizedKeysFile ${directory}/authorized`,
     `PidFile ${directory}/pid`,
@@ -262,15 +251,5 @@ function sshdConfig({ directory, port }: { directory: string; port: number }): s
     "StrictModes no",
     "PermitRootLogin yes",
     "UsePAM no",
-    "",
-  ].join("\n");
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
+  ];
 }
