@@ -232,9 +232,9 @@ test("an ordinary user who owns the database and may create roles can migrate it
 });
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + 60_000;
   while (!(await condition())) {
-    assert.ok(performance.now() < deadline, "the condition was not met within 10 s");
+    assert.ok(performance.now() < deadline, "the condition was not met within a minute");
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -62,14 +62,10 @@ describe("the engine is killed while a run is in", () => {
     await eventually(`the run is held in ${branch}`, held.reached, 60_000);
     engine.kill("SIGKILL");
     const next = spine.spawnEngine();
-    await eventually(
-      "another engine leads",
-      async () => {
-        const { rows } = await spine.pool.query("select pid from engine_state where engine_is_live()");
-        return rows[0]?.pid === next.pid;
-      },
-      30_000,
-    );
+    await eventually("another engine leads", async () => {
+      const { rows } = await spine.pool.query("select pid from engine_state where engine_is_live()");
+      return rows[0]?.pid === next.pid;
+    });
     held.open();
     const { result } = await spine.completed(id);
     assert.equal(result.success, true, JSON.stringify(result));

@@ -127,7 +127,7 @@ describe("work that was not pushed", () => {
       90_000,
     );
     const left = `runs/task-${id}-1/work/repo/left.txt`;
-    await eventually("it has left something", () => existsSync(join(spine.dataDir, left)), 30_000);
+    await eventually("it has left something", () => existsSync(join(spine.dataDir, left)));
     await spine.pool.query("select stop($1, 'Enough.')", [id]);
     const run = await waitingAttempt(id, 1);
     assert.equal(run.failure_code, "stopped");

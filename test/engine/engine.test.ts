@@ -53,7 +53,7 @@ describe("the engine", () => {
     return engine;
   };
   const leading = (engine: RunningEngine, times = 1) =>
-    eventually("the engine leads", () => engine.epochs.length >= times, 20_000);
+    eventually("the engine leads", () => engine.epochs.length >= times);
   const insert = async (addressee = "w", prompt = "p"): Promise<string> =>
     (await test.pool.query("insert into tasks (addressee, prompt) values ($1, $2) returning id", [addressee, prompt]))
       .rows[0].id;
@@ -96,10 +96,8 @@ describe("the engine", () => {
       insert into tasks (id, addressee, prompt) values ('${id}', 'unheard', 'p');
       insert into lane_changes values ('unheard');
       commit`);
-    const begin = performance.now();
-    await eventually("the task is launched", () => launcher.launched.some((spec) => spec.taskId === id), 10_000);
-    // (the launch itself, and a machine that others load)
-    assert.ok(performance.now() - begin < pollIntervalMs + 1_000, `${performance.now() - begin} ms`);
+    // Nothing but the poll tells of it.
+    await eventually("the task is launched", () => launcher.launched.some((spec) => spec.taskId === id));
   });
 
   it("completes a task as soon as its report is stored, and keeps the slot until the job has ended", async () => {

@@ -91,7 +91,6 @@ async function startTest(t: TestContext, follow: Partial<FollowOptions> = {}) {
       await eventually(
         "its agent runs",
         async () => (await launcher.observe()).find(({ runId }) => runId === spec.runId)?.phase === "agent",
-        30_000,
       );
       const say = (text: string) => appendFileSync(join(bench.directory(spec.jobName), "work/say"), `${text}\n`);
       return { id, spec, say };
@@ -99,18 +98,14 @@ async function startTest(t: TestContext, follow: Partial<FollowOptions> = {}) {
     keeps: (id: string, text: string) =>
       eventually(`the database has "${text}"`, async () => ((await stored(id)) ?? "").includes(`"${text}"`)),
     completed: (id: string) =>
-      eventually(
-        `task ${id} is completed and its run is over`,
-        async () => {
-          const { rows } = await database.pool.query(
-            `select t.* from tasks t where id = $1 and status = 'completed'
+      eventually(`task ${id} is completed and its run is over`, async () => {
+        const { rows } = await database.pool.query(
+          `select t.* from tasks t where id = $1 and status = 'completed'
                and not exists (select from runs where task_id = t.id and finished_at is null)`,
-            [id],
-          );
-          return rows[0];
-        },
-        30_000,
-      ),
+          [id],
+        );
+        return rows[0];
+      }),
   };
 }
 

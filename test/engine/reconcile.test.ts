@@ -94,13 +94,13 @@ describe("the engine looks", () => {
     await test.pool.query("insert into tasks (addressee, prompt) select 'w' || i, 'p' from generate_series(1, $1) i", [
       tasks,
     ]);
-    await eventually("all launches are noted", async () => (await count("launched_at is not null")) === tasks, 30_000);
+    await eventually("all launches are noted", async () => (await count("launched_at is not null")) === tasks);
     // What was launched is looked at once more.
     for (let looks = -1; looks < launcher.looks.length; await delay(500)) looks = launcher.looks.length;
     launcher.looks.length = 0;
   };
   const settled = (tasks: number) =>
-    eventually(`${tasks} runs are over`, async () => (await count("finished_at is not null")) === tasks, 30_000);
+    eventually(`${tasks} runs are over`, async () => (await count("finished_at is not null")) === tasks);
 
   it("at the run whose job has changed, and at no other", async () => {
     await launch(3);

@@ -116,7 +116,7 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
     return lines.filter(({ type }) => type === "log").map(({ text }) => text);
   };
   const keeps = (run: LiveRun, text: string) =>
-    eventually(`the database has "${text}"`, async () => (await stored(run)).includes(text), 20_000);
+    eventually(`the database has "${text}"`, async () => (await stored(run)).includes(text));
   const isOver = (run: LiveRun, timeoutMs: number) =>
     eventually(
       "the run is over",
@@ -193,14 +193,10 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
     const run = await begin("hangs", node, kubelet);
     kubelet.say("agent", "last words");
     await keeps(run, "last words");
-    const done = await eventually(
-      "the task is completed",
-      async () => {
-        const { rows } = await database.pool.query("select * from tasks where id = $1", [run.id]);
-        return rows[0].status === "completed" ? rows[0] : null;
-      },
-      30_000,
-    );
+    const done = await eventually("the task is completed", async () => {
+      const { rows } = await database.pool.query("select * from tasks where id = $1", [run.id]);
+      return rows[0].status === "completed" ? rows[0] : null;
+    });
     assert.equal(done.result.code, "hung");
     assert.match(done.result.logs, /cloned\nlast words\n$/);
     await eventually("its pod is asked to end", async () => {
@@ -210,7 +206,7 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
       return pod === null || pod.metadata?.deletionTimestamp !== undefined;
     });
     await removePods(clients, namespace);
-    assert.equal((await isOver(run, 30_000)).failure_code, "hung");
+    assert.equal((await isOver(run, 60_000)).failure_code, "hung");
 
     const other = await begin("unreadable", node, kubelet);
     await keeps(other, "last words"); // this kubelet tells every pod the same
@@ -219,7 +215,7 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
     assert.equal((await runOf(other.id)).report, null);
     await database.pool.query("select stop($1, 'enough')", [other.id]);
     await removePods(clients, namespace);
-    await isOver(other, 30_000);
+    await isOver(other, 60_000);
     await node.remove();
     await database.pool.query("update profiles set silence_limit = '30 minutes'");
   });
@@ -239,7 +235,7 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
     kubelet.say("agent", "asked to end");
     kubelet.end("agent");
     await removePods(clients, namespace);
-    await isOver(run, 30_000);
+    await isOver(run, 60_000);
     assert.deepEqual(await stored(run), ["cloned", "thinking", "asked to end"]);
     await kubelet.close();
     await node.remove();

@@ -110,14 +110,10 @@ describe("an engine whose runs are Jobs", { skip: await kubernetesProblem() }, (
   };
   const task = async (id: string) => (await database.pool.query("select * from tasks where id = $1", [id])).rows[0];
   const completed = (id: string) =>
-    eventually(
-      `the task ${id} is completed`,
-      async () => {
-        const row = await task(id);
-        return row.status === "completed" ? row : null;
-      },
-      30_000,
-    );
+    eventually(`the task ${id} is completed`, async () => {
+      const row = await task(id);
+      return row.status === "completed" ? row : null;
+    });
 
   test("runs a task from INSERT to result: the pod's token, put together from its halves, is accepted", async () => {
     const id = await insert("worker");
@@ -216,14 +212,10 @@ describe("an engine whose runs are Jobs", { skip: await kubernetesProblem() }, (
     await database.pool.query("select stop($1, 'not needed')", [id]);
     const done = await completed(id);
     assert.equal(done.result.code, "stopped");
-    await eventually(
-      "the slot is free",
-      async () => {
-        const live = await database.pool.query("select from runs where task_id = $1 and finished_at is null", [id]);
-        return live.rowCount === 0;
-      },
-      30_000,
-    );
+    await eventually("the slot is free", async () => {
+      const live = await database.pool.query("select from runs where task_id = $1 and finished_at is null", [id]);
+      return live.rowCount === 0;
+    });
     const { items } = await clients.core.listNamespacedPod({
       namespace: namespace.name,
       labelSelector: `myzel.dev/task=${id}`,

@@ -36,14 +36,10 @@ describe("a run whose pod the cluster does not take", { skip: await kubernetesPr
     return { namespace: namespace.name, patient, impatient };
   }
   const waitFor = (launcher: Launcher, spec: LaunchSpec, sentence: RegExp) =>
-    eventually(
-      `it waits for ${sentence}`,
-      async () => {
-        const seen = await observationOf(launcher, spec);
-        return seen?.state === "starting" && sentence.test(seen.waiting ?? "") ? seen.waiting : null;
-      },
-      30_000,
-    );
+    eventually(`it waits for ${sentence}`, async () => {
+      const seen = await observationOf(launcher, spec);
+      return seen?.state === "starting" && sentence.test(seen.waiting ?? "") ? seen.waiting : null;
+    });
 
   test("by a quota waits with the quota's sentence, is never given up, and starts when there is room", async () => {
     const { namespace, patient, impatient } = await open();

@@ -116,7 +116,7 @@ describe("a stop on Kubernetes", { skip: await kubernetesProblem() }, () => {
     try {
       await impatient.stop(spec.jobName, "test");
       const quiet = Date.now() + 2_000;
-      await eventually("it is reminded", async () => reminders.some((at) => at > quiet), 15_000);
+      await eventually("it is reminded", async () => reminders.some((at) => at > quiet));
       await impatient.stop(spec.jobName, "test");
       await eventually("the pod is deleted", () => isDeleted(pod));
     } finally {

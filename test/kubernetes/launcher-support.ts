@@ -62,11 +62,11 @@ export async function observationOf(launcher: Launcher, { runId }: LaunchSpec): 
 }
 
 export async function waitForEnd(launcher: Launcher, spec: LaunchSpec): Promise<JobEnd> {
-  return eventually("the run has ended", async () => (await observationOf(launcher, spec))?.end, 30_000);
+  return eventually("the run has ended", async () => (await observationOf(launcher, spec))?.end);
 }
 
 export async function waitUntilGone(launcher: Launcher, spec: LaunchSpec): Promise<void> {
-  await eventually("nothing of the run is left", async () => !(await observationOf(launcher, spec)), 30_000);
+  await eventually("nothing of the run is left", async () => !(await observationOf(launcher, spec)));
 }
 
 /** What the engine would settle the run with. */

@@ -68,7 +68,7 @@ describe("the watch on Jobs and pods", { skip: await ownClusterProblem() }, () =
   const sees = async (runId: string): Promise<boolean> => ((await picture.runs()).get(runId)?.pods.length ?? 0) > 0;
   const seesNewRuns = async (): Promise<void> => {
     const { runId } = await launch();
-    await eventually("the new run and its pod are seen", () => sees(runId), 20_000);
+    await eventually("the new run and its pod are seen", () => sees(runId));
   };
   /** What can only have come by the watch: no list was made. */
   const withoutListing = async (act: () => Promise<void>): Promise<void> => {
@@ -109,7 +109,7 @@ describe("the watch on Jobs and pods", { skip: await ownClusterProblem() }, () =
     await removePods(clients, namespace.name);
     assert.ok((await picture.runs()).has(spec.runId), "what cannot be asked is not called gone");
     proxy.restore();
-    await eventually("it is gone", async () => !(await picture.runs()).has(spec.runId), 20_000);
+    await eventually("it is gone", async () => !(await picture.runs()).has(spec.runId));
   });
 
   test("versions that etcd has forgotten (410) are listed anew", async () => {
@@ -121,7 +121,7 @@ describe("the watch on Jobs and pods", { skip: await ownClusterProblem() }, () =
     await launch();
     await cluster.compactEtcd();
     proxy.restore();
-    await eventually("what happened meanwhile is seen", () => sees(runId), 20_000);
+    await eventually("what happened meanwhile is seen", () => sees(runId));
     assert.ok(lists > before);
     await seesNewRuns();
   });

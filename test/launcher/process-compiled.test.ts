@@ -64,12 +64,20 @@ test("when it is closed nothing writes any more", { skip: needsRoot }, async (t)
   for (let round = 0; round < 5; round++) {
     const compiled = compiledCode({ ...common, dataDir, log: pino({ level: "silent" }) });
     compiled.giveTo(run, { fresh: dataDir, directory: dataDir });
-    const maker = await waitFor("it is being made", () => makers() || undefined);
-    process.kill(Number(maker), "SIGSTOP"); // as slow as it can be
+    await waitFor("a maker is as slow as it can be", () => stopped(makers()) || undefined);
     await compiled.close();
     assert.equal(makers(), "");
   }
 });
+
+/** Whether that process stands still from now on; false where it has ended meanwhile. */
+function stopped(pid: string): boolean {
+  try {
+    return pid !== "" && process.kill(Number(pid), "SIGSTOP");
+  } catch {
+    return false;
+  }
+}
 
 function environmentOf(pid: string): string {
   try {

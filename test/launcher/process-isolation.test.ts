@@ -124,7 +124,7 @@ test(
     assert.equal(statSync(join(bench.directory(specs[0].jobName), "supervisor.sock")).mode & 0o077, 0);
     for (const { jobName } of specs) await bench.launcher.stop(jobName, "enough");
     for (const { jobName } of specs) {
-      await waitForEnd(bench.launcher, jobName, 30_000);
+      await waitForEnd(bench.launcher, jobName);
       await bench.launcher.remove(jobName);
     }
     assert.deepEqual(readdirSync(join(bench.dataDir, "uids")), []);

@@ -110,7 +110,7 @@ export function launchSpec(changes: Partial<LaunchSpec> = {}): LaunchSpec {
 }
 
 /** The job's end, once it has one. */
-export async function waitForEnd(launcher: Launcher, jobName: string, timeoutMs = 30_000): Promise<JobEnd> {
+export async function waitForEnd(launcher: Launcher, jobName: string, timeoutMs = 60_000): Promise<JobEnd> {
   const ended = await waitFor(
     `${jobName} to end`,
     async () => {
@@ -131,7 +131,7 @@ export async function observation(launcher: Launcher, jobName: string): Promise<
 export async function waitFor<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
-  timeoutMs = 30_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   for (const until = performance.now() + timeoutMs; ;) {
     const found = await look();

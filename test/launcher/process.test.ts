@@ -4,7 +4,7 @@ import { existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync 
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import type { LogPiece } from "../../engine/launch/launcher.ts";
+import type { JobEnd, LogPiece } from "../../engine/launch/launcher.ts";
 import {
   launchSpec,
   observation,
@@ -125,12 +125,17 @@ test("another launcher sees, follows and removes the runs of an engine that is g
 });
 
 test("the deadline ends a run, and the end says so; publish then keeps its work", async (t) => {
-  const bench = openBench(t, { agent: "forever();", publish: KEEPING });
-  const spec = launchSpec({ deadlineSeconds: 1 });
-  await bench.launcher.launch(spec);
-  const end = await waitForEnd(bench.launcher, spec.jobName);
-  assert.equal(end.deadlineExceeded, true);
-  assert.deepEqual(end.phases.at(-1)?.signal, "SIGKILL");
+  const bench = openBench(t, { agent: 'note("agent", "ran"); forever();', publish: KEEPING });
+  const ranAgent = () => existsSync(join(bench.notes, "agent"));
+  // The deadline counts from the launch: on a slow machine the agent may not have begun by then.
+  let end: JobEnd | undefined;
+  for (let deadlineSeconds = 1; !ranAgent() && deadlineSeconds < 100; deadlineSeconds *= 3) {
+    const spec = launchSpec({ deadlineSeconds });
+    await bench.launcher.launch(spec);
+    end = await waitForEnd(bench.launcher, spec.jobName, 200_000);
+    assert.equal(end.deadlineExceeded, true);
+  }
+  assert.deepEqual(end?.phases.at(-1)?.signal, "SIGKILL");
   assert.match(bench.note("publish"), /keep only: 1/);
 });
 

@@ -10,8 +10,8 @@ import type { SchemaClient } from "../support/schema-client.ts";
 import { eventually } from "../support/waiting.ts";
 
 const DAY_MS = 86_400_000;
-const SOON_MS = 5_000;
-const DEADLINE_MS = 30_000;
+const SOON_MS = 30_000;
+const DEADLINE_MS = 60_000;
 
 describe("recurring pruning", () => {
   let db: SchemaClient;

@@ -166,16 +166,12 @@ export async function startSpine(
 
 /** Nothing of a test outlives it: every job is stopped and removed. */
 async function endRuns(launcher: Launcher): Promise<void> {
-  await eventually(
-    "all jobs have ended",
-    async () => {
-      const jobs = await launcher.observe();
-      for (const job of jobs) {
-        if (job.state === "ended") await launcher.remove(job.jobName);
-        else await launcher.stop(job.jobName, "end of the test");
-      }
-      return jobs.length === 0;
-    },
-    30_000,
-  );
+  await eventually("all jobs have ended", async () => {
+    const jobs = await launcher.observe();
+    for (const job of jobs) {
+      if (job.state === "ended") await launcher.remove(job.jobName);
+      else await launcher.stop(job.jobName, "end of the test");
+    }
+    return jobs.length === 0;
+  });
 }

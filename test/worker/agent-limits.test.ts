@@ -48,7 +48,7 @@ test("a CLI that ignores SIGTERM and its children are killed", async () => {
   const script = `trap '' TERM\n${INIT}\nsh -c 'trap "" TERM; echo $$ > ../tmp/child; while :; do sleep 1; done' &\nwhile :; do sleep 1; done`;
   await standIn(script, { silence_seconds: 1 }, async ({ outcome, workspace, wallMs }) => {
     assert.equal(outcome?.code, "hung");
-    assert.ok(wallMs < 10_000);
+    assert.ok(wallMs < 58_000); // the time limit is 60 s
     await gone(Number(workspace.read("tmp/child")));
   });
 });
@@ -60,7 +60,7 @@ test("a CLI that stays after its final message is ended after the grace time, an
     ({ outcome, wallMs }) => {
       assert.ok(outcome?.success);
       assert.equal(outcome.summary, "Done.");
-      assert.ok(wallMs > 9_500 && wallMs < 20_000, String(wallMs));
+      assert.ok(wallMs > 9_500 && wallMs < 98_000, String(wallMs));
     },
   );
 });
@@ -75,11 +75,11 @@ test("of several final messages the last counts", async () => {
 
 test("a child in a session of its own that holds the pipes open does not keep the phase", async () => {
   await standIn(
-    `${INIT}\nsetsid sh -c 'echo $$ > ../tmp/child; exec sleep 60' &\nwhile ! [ -s ../tmp/child ]; do sleep 0.05; done\n${RESULT}`,
+    `${INIT}\nsetsid sh -c 'echo $$ > ../tmp/child; exec sleep 300' &\nwhile ! [ -s ../tmp/child ]; do sleep 0.05; done\n${RESULT}`,
     {},
     ({ outcome, wallMs, workspace }) => {
       assert.ok(outcome?.success);
-      assert.ok(wallMs < 8_000, String(wallMs));
+      assert.ok(wallMs < 58_000, String(wallMs));
       endQuietly(Number(workspace.read("tmp/child")));
     },
   );
@@ -127,7 +127,7 @@ test("a billing source that shows in the stream ends the run at once as cost_gua
       assert.equal(exitCode, EXIT.ok);
       assert.equal(outcome?.code, "cost_guard");
       assert.match(outcome.error ?? "", sentence);
-      assert.ok(wallMs < 10_000);
+      assert.ok(wallMs < 58_000);
     });
   }
 });
@@ -166,7 +166,7 @@ test("a disk that the agent has filled still leaves an outcome", async (context)
 
 /** Waits until a process has ended. */
 async function gone(pid: number): Promise<void> {
-  for (const deadline = performance.now() + 5000; performance.now() < deadline; await delay(20)) {
+  for (const deadline = performance.now() + 60_000; performance.now() < deadline; await delay(20)) {
     try {
       process.kill(pid, 0);
     } catch {

@@ -11,11 +11,11 @@ test("a sign of life comes whenever nothing else was printed for long, also wher
   const log = openLog(secrets, (text) => printed.push(text), 20);
   const end = log.startPulse(40);
   try {
-    await eventually("a sign of life", () => printed.length >= 2, 5_000);
+    await eventually("a sign of life", () => printed.length >= 2);
     assert.ok(printed.every((line) => line === "… at work for 0 minutes\n"));
     log.say("a secret that fills all the room there is");
     const before = printed.length;
-    await eventually("a sign of life", () => printed.length > before, 5_000);
+    await eventually("a sign of life", () => printed.length > before);
     assert.match(printed.at(-1) ?? "", /at work/);
   } finally {
     end();

@@ -125,7 +125,7 @@ test("a host that is busy for longer than the patience is not waited for", async
   const api = apiAt(`http://127.0.0.1:${port}`, { patienceMs: 60_000 });
   await assert.rejects(api.call("GET", "/"), /^HostError: GitHub answered 429: Too many requests\.$/);
   assert.equal(asked, 1);
-  assert.ok(performance.now() - begin < 5000);
+  assert.ok(performance.now() - begin < 30_000);
 });
 
 test("a run that is stopped ends the call", async () => {

@@ -24,7 +24,7 @@ import { makePart, type Part } from "./part.ts";
 import { stablePorts } from "./ports.ts";
 import { httpsStatus } from "./https-status.ts";
 
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 180_000;
 /** Somebody else may take a port between the look and the start. */
 const START_ATTEMPTS = 3;
 

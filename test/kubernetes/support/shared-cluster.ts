@@ -8,7 +8,7 @@ import { sharedService } from "../../support/shared-service.ts";
 import { nodeThatTakesPods } from "./nodes-of-others.ts";
 import { clusterProgram, programProblem } from "./cluster-program.ts";
 
-const START_TIMEOUT_MS = 90_000;
+const START_TIMEOUT_MS = 240_000;
 
 let shared: Promise<string> | undefined;
 
