@@ -29,7 +29,7 @@ ENV NODE_ENV=production \
 USER 1000:1000
 WORKDIR /
 # Compiled code of the daemon: without it the engine holds the compiler of TypeScript in memory, 30 MB.
-RUN ["node", "--max-semi-space-size=2", "--optimize-for-size", "--eval", "for (const name of ['cli/program', 'cli/engine/engine', 'launch/kubernetes/kubernetes-launcher']) import(`/opt/myzel/engine/${name}.ts`); import('/opt/myzel/node_modules/@kubernetes/client-node/dist/index.js')"]
+RUN ["node", "--max-semi-space-size=2", "--eval", "for (const name of ['cli/program', 'cli/engine/engine', 'launch/kubernetes/kubernetes-launcher']) import(`/opt/myzel/engine/${name}.ts`); import('/opt/myzel/node_modules/@kubernetes/client-node/dist/index.js')"]
 # The flags of bin/myzel: the engine rests most of the time.
-ENTRYPOINT ["node", "--max-semi-space-size=2", "--optimize-for-size", "/opt/myzel/engine/main.ts"]
+ENTRYPOINT ["node", "--max-semi-space-size=2", "/opt/myzel/engine/main.ts"]
 CMD ["engine"]

@@ -19,7 +19,7 @@ const LATENCY_SAMPLES = 300;
 const RATE_TASKS = 3_000;
 const REST_SECONDS = 20;
 /** As in bin/myzel. */
-const ENGINE_FLAGS = ["--max-semi-space-size=2", "--optimize-for-size"];
+const ENGINE_FLAGS = ["--max-semi-space-size=2"];
 const RESULTS = join(import.meta.dirname, "results.json");
 
 interface Results {

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
 /** As in bin/myzel. */
-const ENGINE_FLAGS = ["--max-semi-space-size=2", "--optimize-for-size"];
+const ENGINE_FLAGS = ["--max-semi-space-size=2"];
 
 /** The engine's global limit: more than any one batch, as a busy cluster has it. */
 const LIVE_RUNS = 256;

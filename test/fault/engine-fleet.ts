@@ -46,7 +46,7 @@ export interface FleetOptions<Proxy extends Closing> {
 }
 
 /** As in bin/myzel. */
-const NODE_FLAGS = ["--max-semi-space-size=2", "--optimize-for-size"];
+const NODE_FLAGS = ["--max-semi-space-size=2"];
 const LONGEST_END_MS = 30_000;
 
 /** `count` engines, none started yet. */

@@ -70,7 +70,7 @@ test("without the bundled Node, one of version 24 or newer on the PATH will do",
     args: ["tasks"],
   });
   assert.equal(status, 0);
-  const flags = "--max-semi-space-size=2 --optimize-for-size";
+  const flags = "--max-semi-space-size=2";
   assert.equal(
     stdout.trim(),
     `${join(directory, "path", "node")} ${flags} ${join(directory, "engine", "main.ts")} tasks`,

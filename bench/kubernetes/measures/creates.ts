@@ -13,7 +13,7 @@ import type { EngineProcess } from "../engine-process.ts";
 import type { Stage } from "../stage.ts";
 
 /** As in bin/myzel. */
-const NODE_FLAGS = ["--max-semi-space-size=2", "--optimize-for-size"];
+const NODE_FLAGS = ["--max-semi-space-size=2"];
 const TURN_TIMEOUT_MS = 120_000;
 
 interface Turn {
