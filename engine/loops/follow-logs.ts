@@ -43,26 +43,29 @@ export function followLogsTick(leader: Leader, options: FollowOptions): Tick {
     await leader.logs.follow(await followableRuns(leader.database, leader.host, options.runs));
     for (const follower of leader.logs.followed().filter(isDue)) {
       lookedAt.set(follower, performance.now());
-      await look(leader, follower);
+      if (await isAlive(leader, follower)) lookedAt.delete(follower);
     }
     return options.everyMs;
   };
 }
 
-async function look(leader: Leader, follower: Follower): Promise<void> {
+/** Looks at a silent run, and ends it where it hangs. True where it lives: its silence has begun anew. */
+async function isAlive(leader: Leader, follower: Follower): Promise<boolean> {
   const { run } = follower;
   try {
     const log = await readBehind(leader.launcher, follower);
     const observation = (await leader.launcher.observe(new Set([run.id]))).find(({ runId }) => runId === run.id);
     const judgement = judgeSilence({ log, lastPhase: follower.lastPhase, observation });
     if (judgement === "hung") await endHung(leader, follower);
-    if (judgement !== "alive") return;
+    if (judgement !== "alive") return false;
     follower.heardAt = performance.now();
     follower.lastPhase = observation?.phase ?? null;
     if (log === "spoke") await leader.logs.restart(follower);
+    return true;
   } catch (error) {
     if (error instanceof StaleEpochError) throw error;
     leader.log.warn({ err: error, run_id: run.id }, "a silent run could not be looked at");
+    return false;
   }
 }
 

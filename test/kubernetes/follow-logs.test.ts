@@ -186,13 +186,17 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
   });
 
   test("a run that hangs from outside is ended, but not while its log cannot be read", async () => {
-    await database.pool.query("update profiles set silence_limit = '1 second'");
-    await engine.stop();
-    engine = startEngine({ silenceMarginMs: 1_000 });
     const { node, kubelet } = await newNode();
     const run = await begin("hangs", node, kubelet);
     kubelet.say("agent", "last words");
     await keeps(run, "last words");
+    const silenceIs = async (limit: string): Promise<void> => {
+      await engine.stop();
+      await database.pool.query("update profiles set silence_limit = $1", [limit]);
+      engine = startEngine({ silenceMarginMs: 1_000 });
+    };
+    // An engine reads it when it begins to follow.
+    await silenceIs("1 second");
     const done = await eventually("the task is completed", async () => {
       const { rows } = await database.pool.query("select * from tasks where id = $1", [run.id]);
       return rows[0].status === "completed" ? rows[0] : null;
@@ -208,9 +212,11 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
     await removePods(clients, namespace);
     assert.equal((await isOver(run, 60_000)).failure_code, "hung");
 
+    await silenceIs("30 minutes");
     const other = await begin("unreadable", node, kubelet);
     await keeps(other, "last words"); // this kubelet tells every pod the same
     await kubelet.close();
+    await silenceIs("1 second");
     await new Promise((resolve) => setTimeout(resolve, 6_000));
     assert.equal((await runOf(other.id)).report, null);
     await database.pool.query("select stop($1, 'enough')", [other.id]);
