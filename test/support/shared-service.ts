@@ -53,12 +53,16 @@ async function connectTo(name: string): Promise<Socket | null> {
   }
 }
 
-/** Null where the owner is about to end. The socket stays open, and keeps nobody alive. */
+/** Null where the owner is about to end, or ended before it took the call. The socket stays open, and keeps nobody alive. */
 async function firstMessage<Answer>(socket: Socket): Promise<OwnerMessage<Answer> | null> {
-  for await (const line of createInterface({ input: socket })) {
-    socket.on("error", () => {});
-    socket.unref();
-    return JSON.parse(line) as OwnerMessage<Answer>;
+  socket.on("error", () => {});
+  try {
+    for await (const line of createInterface({ input: socket })) {
+      socket.unref();
+      return JSON.parse(line) as OwnerMessage<Answer>;
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ECONNRESET") throw error;
   }
   return null;
 }

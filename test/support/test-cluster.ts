@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { sharedService } from "./shared-service.ts";
 
 const OWNER = join(import.meta.dirname, "cluster-owner.ts");
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 180_000;
 
 let shared: Promise<string> | undefined;
 
