@@ -15,6 +15,8 @@ import { eventually } from "../support/waiting.ts";
 interface TellingLauncher extends Launcher {
   /** How many runs each look was at; null: everything. */
   readonly looks: (number | null)[];
+  /** The runs that were looked at. */
+  readonly seen: ReadonlySet<string>;
   /** The jobs that were to end without keeping anything. */
   readonly endedAtOnce: string[];
   /** Ends these jobs and tells nobody. */
@@ -27,10 +29,12 @@ interface TellingLauncher extends Launcher {
 function tellingLauncher(inner: InstantLauncher): TellingLauncher {
   const wakes = new Set<(runIds?: readonly string[]) => void>();
   const looks: (number | null)[] = [];
+  const seen = new Set<string>();
   const endedAtOnce: string[] = [];
   return {
     ...inner,
     looks,
+    seen,
     endedAtOnce,
     stop: async (jobName, reason, options) => {
       if (options?.atOnce === true) endedAtOnce.push(jobName);
@@ -45,6 +49,7 @@ function tellingLauncher(inner: InstantLauncher): TellingLauncher {
     tell: (runIds) => wakes.forEach((wake) => wake(runIds)),
     observe: async (runIds) => {
       looks.push(runIds?.size ?? null);
+      for (const runId of runIds ?? [...inner.jobs.values()].map(({ spec }) => spec.runId)) seen.add(runId);
       return await inner.observe();
     },
     watch: (wake) => {
@@ -95,7 +100,14 @@ describe("the engine looks", () => {
       tasks,
     ]);
     await eventually("all launches are noted", async () => (await count("launched_at is not null")) === tasks);
-    // What was launched is looked at once more.
+    await eventually("what was launched is looked at once more", () =>
+      [...instant.jobs.values()].every(({ spec }) => launcher.seen.has(spec.runId)),
+    );
+    // It looks at everything every 30 s: it has just done so.
+    launcher.looks.length = 0;
+    launcher.tell();
+    await eventually("everything is looked at", () => launcher.looks.includes(null));
+    // No look is under way any more.
     for (let looks = -1; looks < launcher.looks.length; await delay(500)) looks = launcher.looks.length;
     launcher.looks.length = 0;
   };
