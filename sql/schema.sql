@@ -633,10 +633,11 @@ create view unlaunched_runs as
 -- begin_epic(p_task tasks, p_title text, p_limits jsonb) returns void, plpgsql, 26c3f895aa6b
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
 -- brief_continues(p_run runs) returns jsonb, plpgsql stable, 459c85219b59
+-- child_place_problem(p_repo_url text, p_child jsonb, p_project projects) returns text, sql immutable, ae5511c3cdc6
 -- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 42ac811168b2
 -- continued_run(p_task_id uuid, p_attempt integer) returns uuid, plpgsql stable set enable_seqscan=off jit=off, 1c3265e1efa0
 -- create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) returns void, plpgsql, 493e2a42b148
--- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 8a789bb834df
+-- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 9f1cc9b3b304
 -- credential_gate(p_name text) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, bb8b1ca4339f
 -- day_is_spent(p_max_daily_cost_usd numeric) returns boolean, sql stable, 111751c1bef4
 -- delete_events(p_ids bigint[]) returns bigint, plpgsql, 7ea2edefde71
@@ -813,6 +814,7 @@ grant execute on function branch_problem(p_branch text) to myzel_engine;
 grant execute on function branch_problem(p_branch text) to myzel_operator;
 grant execute on function branch_problem(p_branch text) to myzel_reader;
 grant execute on function brief_continues(p_run runs) to myzel_engine;
+grant execute on function child_place_problem(p_repo_url text, p_child jsonb, p_project projects) to myzel_engine;
 grant execute on function claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) to myzel_engine;
 grant execute on function continued_run(p_task_id uuid, p_attempt integer) to myzel_engine;
 grant execute on function create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) to myzel_engine;

@@ -61,7 +61,8 @@ begin
       else coalesce(
         task_problem(coalesce(v_child ->> 'addressee', 'worker'), v_child ->> 'prompt',
           coalesce(v_child ->> 'repo_url', p_parent.repo_url), v_child ->> 'branch'),
-        'base_' || branch_problem(v_child ->> 'base_branch'))
+        'base_' || branch_problem(v_child ->> 'base_branch'),
+        child_place_problem(p_parent.repo_url, v_child, v_project))
       end;
     if v_problem is not null then
       perform refuse_child(p_parent, v_epic.id, v_child, v_problem);
@@ -80,6 +81,20 @@ begin
     update epics set tasks = tasks + v_created, stalls = 0 where id = v_epic.id;
   end if;
 end $$;
+
+-- Where an agent's task may not work: a sentence, or null. The engine has logins for more than the creator may know of, and
+-- what a creator says may be what it read in a repository: so a person names each repository. The same one under another
+-- address is another one here, for its project's rules (who allows a merge) go by the address.
+create or replace function child_place_problem(p_repo_url text, p_child jsonb, p_project projects) returns text
+  language sql immutable
+  return case
+    when p_project.name is null and p_child ->> 'repo_url' is not null
+      and repository_key(p_child ->> 'repo_url') is distinct from repository_key(p_repo_url)
+      then format('The repository %s is neither the one of this task nor that of a project: a person may add it '
+        '(myzel project add).', p_child ->> 'repo_url')
+    when p_child ->> 'branch' = coalesce(p_project.plan_branch, 'myzel/plan') and p_child ->> 'kind' is distinct from 'merge'
+      then format('The branch "%s" holds the plans of epics: name another one.', p_child ->> 'branch')
+  end;
 
 -- Inserts one such task. p_run_id: the run that wants to be woken once for all of its tasks that say so.
 create or replace function create_child(

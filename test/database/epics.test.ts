@@ -125,6 +125,39 @@ describe("epics", () => {
       ]);
     });
 
+    it("repositories that nobody has named: a task may be for its creator's own, or for a project's", async () => {
+      const id = await stage.file();
+      await query("insert into projects (name, repo_url, merge_policy) values ('lib', 'https://host/lib.git', 'auto')");
+      const strange = ["file:///srv/secret.git", "https://elsewhere/web.git", "https://HOST/lib.git"];
+      const known = ["https://host/web", "https://host/lib"];
+      await stage.plan([...strange, ...known].map((repo_url) => ({ prompt: repo_url, repo_url })));
+      assert.deepEqual(
+        await refusals(),
+        strange.map(
+          (url) =>
+            `The repository ${url} is neither the one of this task nor that of a project: a person may add it (myzel project add).`,
+        ),
+      );
+      assert.deepEqual(
+        (await stage.tasks(id)).map((task) => task["repo_url"]).toSorted(),
+        [REPO, ...known].toSorted(),
+      );
+    });
+
+    it("the branch of plans: no task works on it", async () => {
+      await stage.file();
+      await query("insert into projects (name, repo_url, plan_branch) values ('lib', 'https://host/lib.git', 'plans')");
+      await stage.plan([
+        { prompt: "a", branch: "myzel/plan" },
+        { prompt: "b", branch: "plans", repo_url: "https://host/lib.git" },
+        { prompt: "c", branch: "plans" },
+      ]);
+      assert.deepEqual(
+        await refusals(),
+        ["myzel/plan", "plans"].map((branch) => `The branch "${branch}" holds the plans of epics: name another one.`),
+      );
+    });
+
     it("tasks in all: refused, and an epic that goes no other way ends and says which limit", async () => {
       const id = await stage.file({ max_tasks: 1 });
       await stage.plan([{ prompt: "a" }]);

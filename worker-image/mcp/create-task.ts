@@ -25,7 +25,10 @@ const input = z.strictObject({
       "Who gets it. Left out: a new worker of its own, in parallel to all others. Name one where tasks must run one " +
         "after the other.",
     ),
-  repo_url: z.string().optional().describe("The git remote to work on. Left out: this task's own."),
+  repo_url: z
+    .string()
+    .optional()
+    .describe("The git remote to work on: this task's own (left out), or that of a project the engine knows."),
   branch: z
     .string()
     .optional()
