@@ -138,10 +138,8 @@ describe("epics", () => {
             `The repository ${url} is neither the one of this task nor that of a project: a person may add it (myzel project add).`,
         ),
       );
-      assert.deepEqual(
-        (await stage.tasks(id)).map((task) => task["repo_url"]).toSorted(),
-        [REPO, ...known].toSorted(),
-      );
+      const made = (await stage.tasks(id)).map((task) => String(task["repo_url"])).filter((url) => url !== REPO);
+      assert.deepEqual(made.toSorted(), known.toSorted());
     });
 
     it("the branch of plans: no task works on it", async () => {

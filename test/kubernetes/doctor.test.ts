@@ -171,7 +171,7 @@ describe("myzel doctor in a cluster", { skip: await kubernetesProblem() }, () =>
     await secret(namespace, "myzel-claude", "token");
     const gitSecretsFile = await file(
       "two.yaml",
-      "- { repositories: a, secret: one }\n- { repositories: b, secret: two }",
+      "- { repositories: https://a/*, secret: one }\n- { repositories: https://b/*, secret: two }",
     );
     const team = { ...newSpec().credential, name: "team", secret_name: "team", secret_key: "token" };
     const credentials = [newSpec().credential, team];

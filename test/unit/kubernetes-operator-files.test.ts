@@ -145,9 +145,47 @@ describe("the operator's git Secrets", () => {
     assert.equal(gitSecretOf(null, rules), null);
   });
 
+  it("a * in a host reaches no further than the host: no path of a stranger's can look like it", () => {
+    const wide = parseGitSecrets(
+      `
+- { repositories: "https://*.acme.dev/*", secret: acme }
+- { repositories: "git@*.acme.dev:*", secret: key }
+- { repositories: "http://10.0.0.1:*/*", secret: port }
+- { repositories: "ssh://*@10.0.0.1:*/*", secret: user }
+`,
+      "git.yaml",
+    );
+    assert.deepEqual(gitSecretOf("https://git.acme.dev/web.git", wide), { kind: "https", name: "acme" });
+    assert.deepEqual(gitSecretOf("git@git.acme.dev:team/web.git", wide), { kind: "ssh", name: "key" });
+    assert.deepEqual(gitSecretOf("http://10.0.0.1:3000/web.git", wide), { kind: "https", name: "port" });
+    assert.deepEqual(gitSecretOf("ssh://git@10.0.0.1:22/web.git", wide), { kind: "ssh", name: "user" });
+    for (const url of [
+      "http://10.0.0.1:x@evil.dev/web.git",
+      "ssh://a@10.0.0.1:22@evil.dev/web.git",
+      "https://evil.dev/x.acme.dev/web.git",
+      "https://evil.dev?.acme.dev/web.git",
+      "https://evil.dev#.acme.dev/web.git",
+      "https://evil.dev\\.acme.dev/web.git",
+      "https://evil.dev:443/.acme.dev/web.git",
+      "git@evil.dev:x.acme.dev:web.git",
+    ]) {
+      assert.equal(gitSecretOf(url, wide), null, url);
+    }
+  });
+
+  it("a pattern that leaves the host open is refused", () => {
+    for (const pattern of ["*", "https://*", "https://github.com*", "git@github.com*", "https://*/acme/*"]) {
+      const text = JSON.stringify([{ repositories: pattern, secret: "acme" }]);
+      assert.throws(() => parseGitSecrets(text, "git.yaml"), /names no host/, pattern);
+    }
+  });
+
   it("a file of another shape is refused with its path and place", () => {
-    assert.throws(() => parseGitSecrets("- { repositories: a }", "git.yaml"), /git.yaml .*0.secret/);
-    assert.throws(() => parseGitSecrets("- { repositories: a, secret: A_B }", "git.yaml"), /no name of a Secret/);
+    assert.throws(() => parseGitSecrets("- { repositories: https://a/* }", "git.yaml"), /git.yaml .*0.secret/);
+    assert.throws(
+      () => parseGitSecrets("- { repositories: https://a/*, secret: A_B }", "git.yaml"),
+      /no name of a Secret/,
+    );
     assert.deepEqual(parseGitSecrets("", "git.yaml"), []);
   });
 });

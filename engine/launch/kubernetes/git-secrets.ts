@@ -22,9 +22,13 @@ export interface GitSecretRule {
   secret: string;
 }
 
+/** A pattern up to where its path begins. The host's name is written out, but for `*.` before it. */
+const HOST =
+  /^(?:[a-z][a-z0-9+.-]*:\/\/(?:[^@/:]*@)?(?:\*\.)?[^@/:*]+(?::[\d*]+)?\/|(?:[^@/:]*@)?(?:\*\.)?[^@/:*]+:(?!\/\/)|(?:file:\/\/)?\/)/i;
+
 const rules = z.array(
   z.strictObject({
-    repositories: z.string().min(1),
+    repositories: z.string().regex(HOST, "names no host and path, like https://example.com/* or git@*.example.com:*"),
     secret: z.string().regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, "is no name of a Secret"),
   }),
 );
@@ -42,7 +46,10 @@ export function parseGitSecrets(text: string, path: string): GitSecretRule[] {
   throw new Error(`${path} is no list of git Secrets: ${mistakes.join("; ")}`);
 }
 
-/** The rule with the longest pattern that matches; `*` stands for anything. Null where none does. */
+/**
+ * The rule with the longest pattern that matches; `*` stands for anything, before the path for a part of a name
+ * only, for the login is sent to whatever host the address names. Null where none does.
+ */
 export function gitSecretOf(repoUrl: string | null, known: readonly GitSecretRule[]): GitSecret | null {
   if (repoUrl === null) return null;
   const fitting = known.filter(({ repositories }) => matches(repositories, repoUrl));
@@ -54,6 +61,12 @@ export function gitSecretOf(repoUrl: string | null, known: readonly GitSecretRul
 }
 
 function matches(pattern: string, text: string): boolean {
-  const escaped = pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
-  return new RegExp(`^${escaped.join(".*")}$`, "i").test(text);
+  const host = HOST.exec(pattern)?.[0] ?? "";
+  const path = pattern.slice(host.length);
+  return new RegExp(`^${expressionOf(host, "[A-Za-z0-9._~-]*")}${expressionOf(path, ".*")}$`, "i").test(text);
+}
+
+function expressionOf(pattern: string, star: string): string {
+  const parts = pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
+  return parts.join(star);
 }

@@ -122,8 +122,8 @@ async function buildStage(
 
 function gitSecrets(address: string): string {
   return [
-    `- { repositories: "http://${address}:*", secret: git-login }`,
-    `- { repositories: "ssh://*@${address}:*", secret: deploy-key }`,
+    `- { repositories: "http://${address}:*/*", secret: git-login }`,
+    `- { repositories: "ssh://*@${address}:*/*", secret: deploy-key }`,
   ].join("\n");
 }
 
