@@ -58,7 +58,13 @@ export async function makeView(
   const format = head.length === 64 ? "sha256" : "sha1";
   await git(context, ["init", "--quiet", "--bare", "--template=", `--object-format=${format}`, view]);
   // In a file: where git starts the sending side of a local fetch, it drops what the environment configures.
-  for (const setting of ["core.commitGraph", "core.multiPackIndex", "pack.useBitmaps", "gc.auto"]) {
+  for (const setting of [
+    "core.commitGraph",
+    "core.multiPackIndex",
+    "pack.useBitmaps",
+    "pack.readReverseIndex",
+    "gc.auto",
+  ]) {
     await git(context, ["config", "--file", join(view, "config"), setting, "false"]);
   }
   await mkdir(join(view, "objects", "info"), { recursive: true });

@@ -78,7 +78,7 @@ async function findChanges(
     // A name that ends in a slash is a repository within the work tree.
     if (path.endsWith("/") || submodules.has(path)) continue;
     const reachable = await isInRealDirectory(workTree, path, directories);
-    const stat = reachable ? await lstat(bytesOf(workTree, path)).catch(() => null) : null;
+    const stat = reachable ? await statOf(workTree, path) : null;
     if (stat === null) missing.push(path);
     else if (stat.isFile() || stat.isSymbolicLink()) present.push({ path, stat });
     // A directory or a device where a file was: the file is gone, what came instead is listed by itself.
@@ -94,11 +94,27 @@ function isInRealDirectory(workTree: string, path: string, known: Map<string, Pr
   let answer = known.get(above);
   if (answer === undefined) {
     answer = isInRealDirectory(workTree, above, known).then(
-      async (real) => real && ((await lstat(bytesOf(workTree, above)).catch(() => null))?.isDirectory() ?? false),
+      async (real) => real && ((await statOf(workTree, above))?.isDirectory() ?? false),
     );
     known.set(above, answer);
   }
   return answer;
+}
+
+/** Null where nothing is. What cannot be looked at is there all the same: it must not be taken for deleted. */
+async function statOf(workTree: string, path: string): Promise<Stats | null> {
+  try {
+    return await lstat(bytesOf(workTree, path));
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") return null;
+    const name = Buffer.from(path, "latin1").toString("utf8").slice(0, 1000);
+    throw new RunFailure(
+      "push_rejected",
+      `The agent left ${name} where it cannot be read (${code}), so nothing is pushed.`,
+      { cause: error },
+    );
+  }
 }
 
 function demandReasonableSize(files: readonly ChangedFile[]): void {

@@ -137,6 +137,7 @@ const SAFE_CONFIG: Variables = {
   "core.commitGraph": "false",
   "core.multiPackIndex": "false",
   "pack.useBitmaps": "false",
+  "pack.readReverseIndex": "false",
   "gc.auto": "0",
   "maintenance.auto": "false",
   "submodule.recurse": "false",
