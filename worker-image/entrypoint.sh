@@ -1,6 +1,8 @@
 #!/bin/sh
 # The image's entry: the first word says which phase this container is.
 set -eu
+# A core file would hold the secrets of the phase, and lie wherever the node collects such files.
+ulimit -c 0
 
 here=${0%/*}
 # The image's own programs come last, so that the tools of the image that this one is laid over win for the agent.

@@ -1,5 +1,6 @@
 /** What a run of the process launcher gets to see, and that nothing of it outlives its end. */
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -79,6 +80,30 @@ test("a phase's environment is made from nothing", async (t) => {
   });
   assert.notEqual(JSON.parse(bench.note("publish")).HOME, rest["HOME"]);
 });
+
+test("no phase leaves its memory in a core file, and the supervisor none either", async (t) => {
+  const limit = (value: string) => spawnSync("prlimit", ["--pid", String(process.pid), `--core=${value}`]);
+  const before = coreLimit("/proc/self/limits");
+  assert.equal(limit("unlimited:").status, 0);
+  t.after(() => limit(`${before}:`));
+  const show = 'note(process.env.MYZEL_PHASE!, fs.readFileSync("/proc/self/limits", "utf8"));';
+  const wait = "await new Promise((r) => setTimeout(r, 60_000));";
+  const bench = openBench(t, { checkout: show, agent: show + wait, publish: show });
+  const spec = launchSpec();
+  await bench.launcher.launch(spec);
+  await waitForNote(bench, "agent");
+  const supervisor = readJson<SupervisorRecord>(join(bench.directory(spec.jobName), "supervisor.json"));
+  assert.equal(coreLimit(`/proc/${supervisor?.pid}/limits`), "0");
+  await bench.launcher.stop(spec.jobName, "seen");
+  await waitForEnd(bench.launcher, spec.jobName);
+  for (const phase of ["checkout", "agent", "publish"]) {
+    assert.equal(coreLimit(join(bench.notes, phase)), "0", phase);
+  }
+});
+
+function coreLimit(limits: string): string | undefined {
+  return /^Max core file size +(\S+)/m.exec(readFileSync(limits, "utf8"))?.[1];
+}
 
 test("no secret lies in the run directory, the log or a command line, even when a phase prints it", async (t) => {
   const bench = openBench(t, {

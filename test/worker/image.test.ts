@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 
@@ -26,5 +27,20 @@ test("the entrypoint starts the phase that is named, and says how to call it oth
     const run = spawnSync(ENTRYPOINT, args, { env: environment, encoding: "utf8" });
     assert.equal(run.status, 2);
     assert.match(run.stderr, /^usage: entrypoint.sh checkout\|agent\|publish/);
+  }
+});
+
+test("the entrypoint lets nothing leave its memory in a core file", () => {
+  const directory = mkdtempSync(join(tmpdir(), "myzel-entrypoint-"));
+  try {
+    mkdirSync(join(directory, "worker-image"));
+    mkdirSync(join(directory, "bin"));
+    cpSync(ENTRYPOINT, join(directory, "worker-image/entrypoint.sh"));
+    writeFileSync(join(directory, "bin/node"), "#!/bin/sh\nulimit -c\n", { mode: 0o755 });
+    const entry = join(directory, "worker-image/entrypoint.sh");
+    const run = spawnSync("prlimit", ["--core=unlimited:", entry, "publish"], { encoding: "utf8" });
+    assert.equal(run.stdout, "0\n");
+  } finally {
+    rmSync(directory, { recursive: true });
   }
 });

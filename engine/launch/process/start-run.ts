@@ -36,6 +36,9 @@ const TAKEN_TIMEOUT_MS = 10_000;
 
 const POLL_MS = 100;
 
+/** A core file would hold the secrets of whoever dies, and outlive the run. Node cannot set the limit itself. */
+const WITHOUT_CORE_FILES = 'ulimit -c 0; exec "$0" "$@"';
+
 /** Never handed on: the supervisor gets what it needs through its pipe. */
 const WITHHELD = /^(MYZEL_|PG|ANTHROPIC_|CLAUDE_|DATABASE_URL$|NODE_)/;
 
@@ -218,7 +221,7 @@ function spawnSupervisor(directory: string, { environment, dataDir }: ProcessLau
   const passedOn = Object.entries(environment).filter(([name]) => !WITHHELD.test(name));
   const errors = openSync(join(directory, RUN_FILES.supervisorLog), "a", 0o600);
   try {
-    const child = spawn(process.execPath, [SUPERVISOR, directory], {
+    const child = spawn("/bin/sh", ["-c", WITHOUT_CORE_FILES, process.execPath, SUPERVISOR, directory], {
       cwd: directory,
       // Compiled once for all supervisors: starts in half the time and spares each the compiler's memory.
       env: { ...Object.fromEntries(passedOn), NODE_COMPILE_CACHE: join(dataDir, "compiled") },
