@@ -624,13 +624,14 @@ create view unlaunched_runs as
 
 -- add_project_spend(p_used jsonb) returns void, sql, 3b066b215b35
 -- addressee_gate(p_addressee text, p_engine engine_state) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 22cc9e604f7b
+-- addressee_problem(p addressees) returns text, sql stable set search_path=public, pg_temp, a4d1ccbb38f3
 -- answer(id uuid, answer text, success boolean) returns tasks, plpgsql security definer set search_path=public, pg_temp, d51117018b66
 -- approver_profile(p_addressee text, p_repo_url text) returns text, plpgsql stable, b1f705d012de
 -- as_data(p_from text, p_text text) returns text, sql immutable, 751daa740763
 -- ask_for_approval(p_parent tasks, p_epic uuid, p_depth integer, p_child jsonb, p_approver text) returns void, plpgsql, a2e3989ae125
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
 -- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
--- begin_epic(p_task tasks, p_title text, p_limits jsonb) returns void, plpgsql, 26c3f895aa6b
+-- begin_epic(p_task tasks, p_title text, p_limits jsonb) returns void, plpgsql, 6b02aaa291e7
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
 -- brief_continues(p_run runs) returns jsonb, plpgsql stable, 459c85219b59
 -- child_place_problem(p_repo_url text, p_child jsonb, p_project projects) returns text, sql immutable, ae5511c3cdc6
@@ -639,6 +640,7 @@ create view unlaunched_runs as
 -- create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) returns void, plpgsql, 493e2a42b148
 -- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 9f1cc9b3b304
 -- credential_gate(p_name text) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, bb8b1ca4339f
+-- credential_problem(p credentials) returns text, sql stable set search_path=public, pg_temp, 1f17fa2584d2
 -- day_is_spent(p_max_daily_cost_usd numeric) returns boolean, sql stable, 111751c1bef4
 -- delete_events(p_ids bigint[]) returns bigint, plpgsql, 7ea2edefde71
 -- demand_ending_run(p_run_id uuid, p_token text, p_bound_to text) returns runs, plpgsql set search_path=public, pg_temp enable_seqscan=off jit=off, 07c5c4794e5d
@@ -649,9 +651,11 @@ create view unlaunched_runs as
 -- end_overdue_epics(p_epoch bigint) returns integer, plpgsql, abbef8514084
 -- ended_epics(p_run_id uuid, p_token text, p_bound_to text, p_ids uuid[]) returns TABLE(id uuid, plan_commit text), plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 5ed8fe7d1388
 -- engine_is_live() returns boolean, sql stable, 0ff24df4df4d
--- enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) returns tasks, plpgsql, d9ae015b5eaa
+-- engine_state_problem(p engine_state) returns text, sql stable set search_path=public, pg_temp, 7fd05fce881d
+-- enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) returns tasks, plpgsql, 3f9beeaaaf64
 -- ensure_epic(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 9ff18eaece14
 -- epic_limit_names() returns text[], sql immutable, 089ae4878e71
+-- epic_problem(p epics) returns text, sql stable set search_path=public, pg_temp, 5a44b28d75a2
 -- epic_waits_for(p_epic epics) returns text, plpgsql stable security definer set search_path=public, pg_temp, 7271e9c0c129
 -- fails_too_often(p_epic epics, p_options task_options, p_task tasks) returns boolean, plpgsql, 68e2b6a17f0b
 -- failures_in_a_row(p_run_id uuid, p_code text) returns integer, plpgsql stable set enable_seqscan=off jit=off, 61d26fe423eb
@@ -670,7 +674,7 @@ create view unlaunched_runs as
 -- free_slot(p_addressee text) returns TABLE(slot integer), sql stable, 17a29ab5b884
 -- gate_room(p_gate text) returns integer, plpgsql stable, 59429669b31a
 -- gates_of(p_project text, p_epic uuid, p_paths text[], p_repo_url text) returns text[], sql immutable, 5c3cf3906d62
--- guard_profiles() returns trigger, plpgsql security definer set search_path=public, pg_temp, 254e965d8bba
+-- guard_settings() returns trigger, plpgsql security definer set search_path=public, pg_temp, 4eecc71a7206
 -- guard_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 11403907a586
 -- guard_task_insert() returns trigger, plpgsql, 6d1250c39ab7
 -- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2ac831c43635
@@ -703,9 +707,11 @@ create view unlaunched_runs as
 -- overlapping_path(p_paths text[], p_others text[]) returns text, sql immutable, dd8b12a8dd8d
 -- pause(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 45147cbb608b
 -- person_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 7408c1813304
+-- profile_problem(p profiles) returns text, sql stable set search_path=public, pg_temp, 4e0287cec123
 -- profile_secret_problem(p_variable text, p_source jsonb) returns text, sql immutable set search_path=public, pg_temp, a5b7ae1ae696
 -- profile_skill_problem(p_skill text, p_text jsonb) returns text, sql immutable set search_path=public, pg_temp, fb827c68ec3d
 -- project_of(p_repo_url text) returns projects, sql stable, 55bc8ee301f6
+-- project_problem(p projects) returns text, sql stable set search_path=public, pg_temp, 7e14a64c712c
 -- prune_events(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 20c2c886dace
 -- prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d6d1d80db5c7
 -- prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 53731cf8d14c
@@ -759,16 +765,21 @@ create view unlaunched_runs as
 
 -- Triggers
 
+CREATE TRIGGER addressees_guard BEFORE INSERT OR UPDATE ON addressees FOR EACH ROW EXECUTE FUNCTION guard_settings('addressee_problem');
 CREATE TRIGGER addressees_log_delete AFTER DELETE ON addressees REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_rows();
 CREATE TRIGGER addressees_log_insert AFTER INSERT ON addressees REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_inserted_tasks();
 CREATE TRIGGER addressees_log_update AFTER UPDATE ON addressees REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_addressees();
+CREATE TRIGGER credentials_guard BEFORE INSERT OR UPDATE OF name, env_var, file_path, secret_name, secret_key, max_live_runs, keep_reserve ON credentials FOR EACH ROW EXECUTE FUNCTION guard_settings('credential_problem');
 CREATE TRIGGER credentials_notify AFTER INSERT OR UPDATE OF blocked_until, problem, max_live_runs, keep_reserve, warned_until ON credentials FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
+CREATE TRIGGER engine_state_guard BEFORE UPDATE OF paused, max_daily_cost_usd ON engine_state FOR EACH ROW EXECUTE FUNCTION guard_settings('engine_state_problem');
 CREATE TRIGGER engine_state_notify AFTER UPDATE OF paused, max_live_runs, max_daily_cost_usd ON engine_state FOR EACH STATEMENT EXECUTE FUNCTION notify_engine();
 CREATE TRIGGER epics_follow AFTER UPDATE OF max_live_runs, state ON epics FOR EACH ROW WHEN (old.max_live_runs IS DISTINCT FROM new.max_live_runs OR old.state IS DISTINCT FROM new.state) EXECUTE FUNCTION follow_epic();
 CREATE TRIGGER epics_follow_delete AFTER DELETE ON epics FOR EACH ROW EXECUTE FUNCTION follow_epic();
-CREATE TRIGGER profiles_guard BEFORE INSERT OR UPDATE OF secrets, skills ON profiles FOR EACH ROW EXECUTE FUNCTION guard_profiles();
+CREATE TRIGGER epics_guard BEFORE UPDATE OF max_tasks, max_tasks_per_run, max_depth, max_failures_in_a_row, max_runs, max_live_runs, max_tokens, max_cost_usd, max_wall_time ON epics FOR EACH ROW EXECUTE FUNCTION guard_settings('epic_problem');
+CREATE TRIGGER profiles_guard BEFORE INSERT OR UPDATE ON profiles FOR EACH ROW EXECUTE FUNCTION guard_settings('profile_problem');
 CREATE TRIGGER profiles_log_change AFTER INSERT OR DELETE OR UPDATE ON profiles FOR EACH STATEMENT EXECUTE FUNCTION log_changed_profiles();
 CREATE TRIGGER projects_follow AFTER INSERT OR DELETE OR UPDATE ON projects FOR EACH ROW EXECUTE FUNCTION follow_project();
+CREATE TRIGGER projects_guard BEFORE INSERT OR UPDATE ON projects FOR EACH ROW EXECUTE FUNCTION guard_settings('project_problem');
 CREATE TRIGGER runs_log_delete AFTER DELETE ON runs REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_runs();
 CREATE TRIGGER runs_log_update AFTER UPDATE ON runs REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_updated_runs();
 CREATE TRIGGER runs_refuse_truncate BEFORE TRUNCATE ON runs FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
@@ -802,6 +813,7 @@ CREATE TRIGGER tasks_refuse_truncate BEFORE TRUNCATE ON tasks FOR EACH STATEMENT
 
 grant execute on function add_project_spend(p_used jsonb) to myzel_engine;
 grant execute on function addressee_gate(p_addressee text, p_engine engine_state) to myzel_engine;
+grant execute on function addressee_problem(p addressees) to myzel_engine;
 grant execute on function answer(id uuid, answer text, success boolean) to myzel_engine;
 grant execute on function answer(id uuid, answer text, success boolean) to myzel_operator;
 grant execute on function approver_profile(p_addressee text, p_repo_url text) to myzel_engine;
@@ -820,6 +832,7 @@ grant execute on function continued_run(p_task_id uuid, p_attempt integer) to my
 grant execute on function create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) to myzel_engine;
 grant execute on function create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) to myzel_engine;
 grant execute on function credential_gate(p_name text) to myzel_engine;
+grant execute on function credential_problem(p credentials) to myzel_engine;
 grant execute on function day_is_spent(p_max_daily_cost_usd numeric) to myzel_engine;
 grant execute on function delete_events(p_ids bigint[]) to myzel_engine;
 grant execute on function demand_ending_run(p_run_id uuid, p_token text, p_bound_to text) to myzel_engine;
@@ -834,11 +847,13 @@ grant execute on function ended_epics(p_run_id uuid, p_token text, p_bound_to te
 grant execute on function engine_is_live() to myzel_engine;
 grant execute on function engine_is_live() to myzel_operator;
 grant execute on function engine_is_live() to myzel_reader;
+grant execute on function engine_state_problem(p engine_state) to myzel_engine;
 grant execute on function enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) to myzel_engine;
 grant execute on function enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) to myzel_operator;
 grant execute on function ensure_epic(p_task_ids uuid[]) to myzel_engine;
 grant execute on function epic_limit_names() to myzel_engine;
 grant execute on function epic_limit_names() to myzel_operator;
+grant execute on function epic_problem(p epics) to myzel_engine;
 grant execute on function epic_waits_for(p_epic epics) to myzel_engine;
 grant execute on function epic_waits_for(p_epic epics) to myzel_operator;
 grant execute on function epic_waits_for(p_epic epics) to myzel_reader;
@@ -860,7 +875,7 @@ grant execute on function follow_task_updates() to myzel_engine;
 grant execute on function free_slot(p_addressee text) to myzel_engine;
 grant execute on function gate_room(p_gate text) to myzel_engine;
 grant execute on function gates_of(p_project text, p_epic uuid, p_paths text[], p_repo_url text) to myzel_engine;
-grant execute on function guard_profiles() to myzel_engine;
+grant execute on function guard_settings() to myzel_engine;
 grant execute on function guard_task_content() to myzel_engine;
 grant execute on function guard_task_insert() to myzel_engine;
 grant execute on function guard_task_status() to myzel_engine;
@@ -906,11 +921,13 @@ grant execute on function overlapping_path(p_paths text[], p_others text[]) to m
 grant execute on function pause(addressee text) to myzel_engine;
 grant execute on function pause(addressee text) to myzel_operator;
 grant execute on function person_gate(p_task tasks, p_lane record) to myzel_engine;
+grant execute on function profile_problem(p profiles) to myzel_engine;
 grant execute on function profile_secret_problem(p_variable text, p_source jsonb) to myzel_engine;
 grant execute on function profile_skill_problem(p_skill text, p_text jsonb) to myzel_engine;
 grant execute on function project_of(p_repo_url text) to myzel_engine;
 grant execute on function project_of(p_repo_url text) to myzel_operator;
 grant execute on function project_of(p_repo_url text) to myzel_reader;
+grant execute on function project_problem(p projects) to myzel_engine;
 grant execute on function prune_events(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) to myzel_engine;
 grant execute on function prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) to myzel_engine;
 grant execute on function prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) to myzel_engine;

@@ -74,7 +74,6 @@ export async function addProject(
   name: string,
   settings: ProjectChange & { repo_url: string },
 ): Promise<ShownProject> {
-  await refuseBadNames(database, settings);
   const given = { name, ...settings };
   const query = sql`
     insert into projects (${sql.join(Object.keys(given).map((column) => sql.ref(column)))})
@@ -85,7 +84,6 @@ export async function addProject(
 
 /** @throws RefusedError with a sentence for each mistake, NotFoundError */
 export async function changeProject(database: Database, name: string, change: ProjectChange): Promise<ShownProject> {
-  await refuseBadNames(database, change);
   const columns = Object.entries(change).map(([column, value]) => sql`${sql.ref(column)} = ${valueOrDefault(value)}`);
   const query = sql`update projects set ${sql.join(columns)} where name = ${name} returning name`;
   const changed = await judged(database, name, change, asking(query.execute(database.db)));
@@ -122,21 +120,7 @@ async function refuseUnknown(database: Database, name: string): Promise<never> {
   throw new NotFoundError(`There is no project "${name}". ${known}`);
 }
 
-/** What the columns' own checks do not judge. */
-async function refuseBadNames(database: Database, change: ProjectChange): Promise<void> {
-  const { rows } = await asking(
-    sql<{ problem: string | null }>`
-      select problem from (values
-        (1, repo_url_problem(${change.repo_url ?? null})),
-        (2, 'default_' || branch_problem(${change.default_branch ?? null})),
-        (3, 'plan_' || branch_problem(${change.plan_branch ?? null}))
-      ) p (place, problem)
-      where problem is not null order by place`.execute(database.db),
-  );
-  if (rows[0] !== undefined) throw new RefusedError(rows[0].problem ?? "");
-}
-
-/** A refusal by a constraint as a sentence that says what to do. */
+/** A refusal by a unique index as a sentence that says what to do; all else is judged by project_problem(). */
 async function judged<T>(database: Database, name: string, change: ProjectChange, query: Promise<T>): Promise<T> {
   try {
     return await query;
@@ -150,25 +134,9 @@ async function judged<T>(database: Database, name: string, change: ProjectChange
         { cause: error },
       );
     }
-    const sentence = SENTENCES[constraint ?? ""];
-    throw sentence === undefined ? error : new RefusedError(sentence(name, change), { cause: error });
+    if (constraint !== "projects_pkey") throw error;
+    throw new RefusedError(`There is a project "${name}" already; change it with: myzel project set ${name}`, {
+      cause: error,
+    });
   }
 }
-
-/** By the name of the constraint. */
-const SENTENCES: Readonly<Record<string, (name: string, change: ProjectChange) => string>> = {
-  projects_pkey: (name) => `There is a project "${name}" already; change it with: myzel project set ${name}`,
-  projects_name_is_a_word: (name) =>
-    `"${name}" is no name for a project: letters, digits, dots, hyphens and underscores, at most 100, the first a letter or digit.`,
-  projects_merge_policy_known: (_, change) =>
-    `"${change.merge_policy}" is no merge policy: use pull_request, approval or auto.`,
-  projects_host_api_known: (_, change) => `"${change.host_api}" is no known API: use github or gitlab.`,
-  projects_host_api_url_is_a_url: () =>
-    "host_api_url is no URL: write it like https://git.example.org/api/v3, without any login.",
-  projects_approver_not_blank: () => "approver is blank: name the addressee of questions and approvals.",
-  projects_limits_positive: () =>
-    "A limit is below what it may be: max_live_runs at least 0, a wall time at least a minute, all others above zero.",
-  projects_green_profile_fkey: (_, change) => `There is no profile "${change.green_profile}".`,
-  projects_red_profile_fkey: (_, change) => `There is no profile "${change.red_profile}".`,
-  projects_credential_fkey: (_, change) => `There is no credential "${change.credential}".`,
-};

@@ -40,9 +40,9 @@ begin
     max_wall_time = coalesce((p_limits ->> 'max_wall_time')::interval, v_project.epic_max_wall_time, e.max_wall_time)
   where e.id = p_task.id;
 exception
-  when invalid_text_representation or numeric_value_out_of_range or check_violation or invalid_datetime_format then
+  when invalid_text_representation or numeric_value_out_of_range or invalid_datetime_format then
     raise exception using errcode = 'MZ002', message = format(
-      'A limit of the epic is not a number (max_wall_time: an interval) above zero: %s', sqlerrm);
+      'A limit of the epic is not a number (max_wall_time: an interval): %s.', sqlerrm);
 end $$;
 
 -- Each of these tasks that is in no epic begins one. Called by the claim for Green's tasks, and before a task that is in

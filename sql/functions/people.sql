@@ -24,6 +24,14 @@ begin
   if branch_problem(enqueue.base_branch) is not null then
     raise exception using errcode = 'MZ002', message = 'base_' || branch_problem(enqueue.base_branch);
   end if;
+  if enqueue.effort not in ('low', 'medium', 'high', 'xhigh', 'max') then
+    raise exception using errcode = 'MZ002', message = format(
+      '"%s" is no effort: use low, medium, high, xhigh or max.', enqueue.effort);
+  end if;
+  if enqueue.idempotency_key !~ '\S' or length(enqueue.idempotency_key) > 200 then
+    raise exception using errcode = 'MZ002',
+      message = 'The idempotency key is blank or longer than 200 characters: leave it out, or give another one.';
+  end if;
   if enqueue.profile is not null and not exists (select from profiles p where p.name = enqueue.profile) then
     raise exception using errcode = 'MZ005', message = format('There is no profile "%s".', enqueue.profile);
   end if;

@@ -1,34 +1,48 @@
--- What may stand in a profile's secrets and skills. Raises MZ002 with a sentence. Locks: nothing.
-create or replace function guard_profiles() returns trigger
-  language plpgsql security definer set search_path = public, pg_temp as $$
-declare
-  v_bytes bigint := 0;
-  v_problem text;
-  v_name text;
-  v_value jsonb;
-begin
-  if jsonb_typeof(new.secrets) = 'object' then
-    for v_name, v_value in select * from jsonb_each(new.secrets) loop
-      v_problem := coalesce(v_problem, profile_secret_problem(v_name, v_value));
-    end loop;
-  end if;
-  if jsonb_typeof(new.skills) = 'object' then
-    for v_name, v_value in select * from jsonb_each(new.skills) loop
-      v_problem := coalesce(v_problem, profile_skill_problem(v_name, v_value));
-      v_bytes := v_bytes + coalesce(octet_length(v_value #>> '{}'), 0);
-    end loop;
-  end if;
-  if v_problem is null and v_bytes > 1048576 then
-    v_problem := 'its skills have more than 1 MiB together.';
-  end if;
-  if v_problem is not null then
-    raise exception using errcode = 'MZ002', message = format('Profile "%s" cannot be stored: %s', new.name, v_problem);
-  end if;
-  return new;
-end $$;
+-- What is wrong with a profile: a sentence for each mistake, or null; of its secrets and skills the first one.
+create or replace function profile_problem(p profiles) returns text
+  language sql stable set search_path = public, pg_temp as $$
+  select format('Profile "%s" cannot be stored: ', p.name) || string_agg(v.problem, ' ')
+  from (values
+    (coalesce(p.name !~ '\S', true), 'it needs a name.'),
+    (coalesce(p.role not in ('green', 'red', 'human'), true),
+      'role must be green (plans epics), red (does tasks) or human (is never run).'),
+    (p.effort not in ('low', 'medium', 'high', 'xhigh', 'max'),
+      'effort must be low, medium, high, xhigh or max, or null for the model''s own.'),
+    (coalesce(p.time_limit < '1 second', true), 'time_limit must be an interval of at least a second, like ''2 hours''.'),
+    (coalesce(p.first_output_limit < '1 second', true),
+      'first_output_limit must be an interval of at least a second, like ''5 minutes''.'),
+    (coalesce(p.silence_limit < '1 second', true),
+      'silence_limit must be an interval of at least a second, like ''30 minutes''.'),
+    (p.max_turns < 1, 'max_turns must be 1 or more, or null for no limit.'),
+    (p.max_cost_usd <= 0, 'max_cost_usd must be US dollars above zero, or null for no limit.'),
+    (coalesce(p.check_tries < 0, true), 'check_tries must be 0 or more.'),
+    (not exists (select from credentials c where c.name = p.credential),
+      format('there is no credential "%s".', p.credential)),
+    (coalesce(jsonb_typeof(p.environment) <> 'object', true),
+      'environment must be a JSON object, like {"TZ": "UTC"}.'),
+    (coalesce(jsonb_typeof(p.mcp_servers) <> 'object', true),
+      'mcp_servers must be a JSON object: name → server, as in .mcp.json.'),
+    (jsonb_typeof(p.pod_template) <> 'object', 'pod_template must be a JSON object, or null.'),
+    (coalesce(jsonb_typeof(p.secrets) <> 'object', true), 'secrets must be a JSON object: variable → where its value lies.'),
+    (coalesce(jsonb_typeof(p.skills) <> 'object', true), 'skills must be a JSON object: name → the text of its SKILL.md.'),
+    (true, (
+      select profile_secret_problem(s.key, s.value)
+      from jsonb_each(case jsonb_typeof(p.secrets) when 'object' then p.secrets end) s
+      where profile_secret_problem(s.key, s.value) is not null limit 1)),
+    (true, (
+      select profile_skill_problem(s.key, s.value)
+      from jsonb_each(case jsonb_typeof(p.skills) when 'object' then p.skills end) s
+      where profile_skill_problem(s.key, s.value) is not null limit 1)),
+    ((select sum(octet_length(s.value #>> '{}')) > 1048576
+      from jsonb_each(case jsonb_typeof(p.skills) when 'object' then p.skills end) s),
+      'its skills have more than 1 MiB together.')
+  ) v (wrong, problem)
+  where v.wrong
+$$;
 
-create or replace trigger profiles_guard before insert or update of secrets, skills on profiles
-  for each row execute function guard_profiles();
+create or replace trigger profiles_guard before insert or update on profiles
+  for each row execute function guard_settings('profile_problem');
+drop function if exists guard_profiles();
 
 -- The end of a sentence on what is wrong with one entry of profiles.secrets; null: nothing. Never says a value of it,
 -- for somebody may have put the secret itself there.

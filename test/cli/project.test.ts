@@ -123,15 +123,18 @@ describe("projects on the command line", () => {
       await refused("add", "other", "--repo", `${REPO.replace(".git", "")}/`),
       /has a project already: "webapp"/,
     );
-    assert.match(await refused("add", "a b", "--repo", "/srv/x.git"), /"a b" is no name for a project/);
+    assert.match(
+      await refused("add", "a b", "--repo", "/srv/x.git"),
+      /Project "a b" cannot be stored: a project's name has letters/,
+    );
     assert.match(await refused("add", "other"), /name it with --repo, or go into a checkout/);
     assert.match(await refused("add", "other", "--repo", "https://me:hush@host/x"), /carries a user name or token/);
     assert.match(await refused("add", "other", "--repo", "nowhere"), /neither a URL/);
     assert.match(await add("--default-branch", "a..b"), /default_branch "a\.\.b" is not a name/);
     assert.match(await add("--plan-branch", "-x"), /plan_branch "-x" is not a name/);
-    assert.match(await add("--green-profile", "blau"), /There is no profile "blau"/);
-    assert.match(await add("--red-profile", "rot"), /There is no profile "rot"/);
-    assert.match(await add("--credential", "none"), /There is no credential "none"/);
+    assert.match(await add("--green-profile", "blau"), /there is no profile "blau"/);
+    assert.match(await add("--red-profile", "rot"), /there is no profile "rot"/);
+    assert.match(await add("--credential", "none"), /there is no credential "none"/);
     assert.match(await add("--host-api-url", "git.example.org"), /host_api_url is no URL/);
     assert.match(await add("--merge-policy", "yolo"), /pull_request, approval, auto/);
     assert.match(await add("--max-daily-cost", "free"), /US dollars/);

@@ -110,11 +110,11 @@ describe("what people call, with the operator's login", () => {
   it("credentials hold where a secret lies, never what looks like one", async () => {
     await assert.rejects(
       operator.query("insert into credentials (name, env_var) values ('x', 'sk-ant-oat01-abc')"),
-      /env_var_is_a_name/,
+      /env_var is no name of a variable/,
     );
     await assert.rejects(
       operator.query("insert into credentials (name, env_var, file_path) values ('x', 'A', '/b')"),
-      /one_source/,
+      /the secret lies in one place/,
     );
     await operator.query("insert into credentials (name, env_var) values ('x', 'SECOND_TOKEN')");
   });

@@ -102,7 +102,7 @@ describe("a profile's secrets and skills", () => {
       await refused("secrets", { A: { env_var: variable } }, /the env_var of the secret A is one of the engine's own/);
     }
     await refused("secrets", { GOOD: { env_var: "X" }, BAD: 1 }, /the secret BAD must say/);
-    await assert.rejects(set("secrets", ["A"]), /profiles_secrets_is_object/);
+    await assert.rejects(set("secrets", ["A"]), /secrets must be a JSON object/);
   });
 
   it("a skill has a name that can be a directory's, a description and a bounded text", async () => {
@@ -129,6 +129,6 @@ describe("a profile's secrets and skills", () => {
     await set("skills", many(16));
     await set("skills", { notes: "---\r\ndescription: >\r\n  of Windows\r\n---\r\nText\r\n" });
     await set("skills", {});
-    await assert.rejects(set("skills", "text"), /profiles_skills_is_object/);
+    await assert.rejects(set("skills", "text"), /skills must be a JSON object/);
   });
 });
