@@ -10,12 +10,28 @@ import { oneLine } from "../terminal/terminal-text.ts";
 import type { Candidate } from "./complete-names.ts";
 
 /** `words`: those after the program's name, the last one being typed (it may be empty). */
-export async function completeWords(words: readonly string[]): Promise<void> {
-  const typed = words.at(-1) ?? "";
-  const candidates = await candidatesFor(words.slice(0, -1), typed).catch(() => []);
+export async function completeWords(given: readonly string[]): Promise<void> {
+  const words = joined(given);
+  const last = words.at(-1) ?? "";
+  // `--status=pe`: the option is given, its value is being typed.
+  const [, prefix = "", typed = last] = /^(--[\w-]+=)(.*)$/s.exec(last) ?? [];
+  const before = [...words.slice(0, -1), ...(prefix === "" ? [] : [prefix.slice(0, -1)])];
+  const candidates = await candidatesFor(before, typed).catch(() => []);
   for (const { value, description } of candidates) {
-    if (value.startsWith(typed)) say(description === "" ? value : `${value}\t${oneLine(description, 60)}`);
+    if (!value.startsWith(typed)) continue;
+    say(description === "" ? prefix + value : `${prefix}${value}\t${oneLine(description, 60)}`);
   }
+}
+
+/** Bash breaks words at `@` and `=`: `@ last` and `--status = pending` as they were typed. */
+function joined(words: readonly string[]): string[] {
+  const whole: string[] = [];
+  for (const [at, word] of words.entries()) {
+    if (words[at - 1] === "@") whole.splice(-1, 1, `@${word}`);
+    else if (word !== "=" || !whole.at(-1)?.startsWith("--")) whole.push(word);
+    else if (at === words.length - 1) whole.push("");
+  }
+  return whole;
 }
 
 async function candidatesFor(before: readonly string[], typed: string): Promise<Candidate[]> {
