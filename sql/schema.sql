@@ -646,7 +646,7 @@ create view unlaunched_runs as
 -- demand_ending_run(p_run_id uuid, p_token text, p_bound_to text) returns runs, plpgsql set search_path=public, pg_temp enable_seqscan=off jit=off, 07c5c4794e5d
 -- demand_run(p_run_id uuid, p_token text, p_bound_to text, p_bind boolean) returns runs, plpgsql set search_path=public, pg_temp enable_seqscan=off jit=off, 54500a802700
 -- demand_task(p_id uuid) returns tasks, plpgsql, 6abfac87822b
--- end_epic(p_id uuid, p_state text, p_code text, p_summary text, p_stop_running boolean) returns boolean, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, e0352aeadb43
+-- end_epic(p_id uuid, p_state text, p_code text, p_summary text, p_stop_running boolean) returns boolean, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 5f326f6d9962
 -- end_exhausted_epic(p_epic epics) returns void, plpgsql, 4b72eb0189d9
 -- end_overdue_epics(p_epoch bigint) returns integer, plpgsql, abbef8514084
 -- ended_epics(p_run_id uuid, p_token text, p_bound_to text, p_ids uuid[]) returns TABLE(id uuid, plan_commit text), plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 5ed8fe7d1388
@@ -679,6 +679,7 @@ create view unlaunched_runs as
 -- guard_task_insert() returns trigger, plpgsql, 6d1250c39ab7
 -- guard_task_status() returns trigger, plpgsql security definer set search_path=public, pg_temp, 2ac831c43635
 -- hold_epoch(p_epoch bigint) returns void, plpgsql, fae522806ef1
+-- hold_open_tasks(p_epic uuid) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 06de7eff36a7
 -- host_api(p_project projects, p_repo_url text) returns text, sql immutable, 141d452cc68a
 -- is_green(p_addressee text) returns boolean, plpgsql stable, be97175cac77
 -- is_to_judge(l lanes) returns boolean, sql immutable, 809be8cb121f
@@ -734,7 +735,7 @@ create view unlaunched_runs as
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- say_time(p_at timestamp with time zone) returns text, sql stable, d7743ea68a24
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 2e9806d4ed22
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 9f8176555e56
 -- several_repositories_wait() returns boolean, plpgsql stable, 669fbdb9117a
 -- shared_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 09a4901c43be
 -- shut_gate(p_project text, p_epic uuid, p_paths text[], p_repo_url text, p_also text[], OUT gate text, OUT reason text, OUT opens_at timestamp with time zone) returns record, plpgsql stable, c9caa9e6bf6a
@@ -742,7 +743,7 @@ create view unlaunched_runs as
 -- spent_today(p_project text) returns numeric, sql stable, 6c87e415c734
 -- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
--- stop_epic(id uuid, reason text) returns epics, plpgsql security definer set search_path=public, pg_temp, 48910cb53652
+-- stop_epic(id uuid, reason text) returns epics, plpgsql security definer set search_path=public, pg_temp, 8d75dcc3b84e
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e
 -- store_work(p_run_id uuid, p_token text, p_bound_to text, p_branch text, p_base_sha text, p_head_sha text, p_bundle bytea, p_session_id uuid, p_session bytea) returns void, plpgsql security definer set search_path=public, pg_temp, 0f3b25cbf938
 -- sweep_lanes() returns bigint, sql, d46f0cf8535c
@@ -880,6 +881,7 @@ grant execute on function guard_task_content() to myzel_engine;
 grant execute on function guard_task_insert() to myzel_engine;
 grant execute on function guard_task_status() to myzel_engine;
 grant execute on function hold_epoch(p_epoch bigint) to myzel_engine;
+grant execute on function hold_open_tasks(p_epic uuid) to myzel_engine;
 grant execute on function host_api(p_project projects, p_repo_url text) to myzel_engine;
 grant execute on function host_api(p_project projects, p_repo_url text) to myzel_operator;
 grant execute on function host_api(p_project projects, p_repo_url text) to myzel_reader;

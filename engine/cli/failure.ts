@@ -47,7 +47,8 @@ async function judge(given: unknown): Promise<Failure> {
   const { message } = error;
   const code = (error as { code?: string }).code ?? "";
 
-  if (error instanceof FailedError) return { exitCode: EXIT.failed, sentence: message, bug: false };
+  if (error instanceof FailedError || error instanceof store.BusyError)
+    return { exitCode: EXIT.failed, sentence: message, bug: false };
   if (error instanceof ConfigError) return usage(configSentence(error.problems));
   const wrongUsage = [UsageError, store.RefusedError, store.NotFoundError, SchemaError, UnusableDataDirectoryError];
   if (wrongUsage.some((type) => error instanceof type)) return usage(message);

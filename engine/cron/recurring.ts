@@ -51,19 +51,21 @@ export async function startRecurring(leader: Leader, keep: KeepLimits): Promise<
 }
 
 type Release = (destroy?: Error | boolean) => void;
-type OnConnect = (error: Error | undefined, client: pg.PoolClient | undefined, release: Release) => void;
+/** Without `release` where the pool has been closed meanwhile, whatever its types say. */
+type OnConnect = (error: Error | undefined, client: pg.PoolClient | undefined, release?: Release) => void;
 
 /**
  * The pool for graphile-worker, whose listener (0.18.0) releases its connection a second time where that is
- * lost while it stops: the pool throws then, nobody catches it, and the engine would end.
+ * lost while it stops: the pool throws then, nobody catches it, and the engine would end. It also asks for a connection
+ * once more after that, of a pool that may be closed by then, which gives it nothing to release.
  */
 function releasingOnce(pool: pg.Pool): pg.Pool {
   const connect = (callback?: OnConnect): unknown => {
     if (callback === undefined) return pool.connect();
-    return pool.connect((error, client, release) => {
+    return pool.connect((error, client, release?: Release) => {
       let released = false;
       callback(error, client, (destroy) => {
-        if (!released) release(destroy);
+        if (!released) release?.(destroy);
         released = true;
       });
     });

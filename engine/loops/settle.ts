@@ -9,7 +9,7 @@ import { jobEnd } from "../domain/job.ts";
 import { settlementOf, settlementOfUnlaunchedStop, waitCode } from "../domain/outcome.ts";
 import type { Past, Settlement } from "../domain/outcome.ts";
 import type { JobEnd, Observation } from "../launch/launcher.ts";
-import { StaleEpochError } from "../store/errors.ts";
+import { BusyError, StaleEpochError } from "../store/errors.ts";
 import type { SettleableRun } from "../store/runs.ts";
 import { pastOfRuns, settleRuns, storedReports } from "../store/settle.ts";
 import type { Report } from "../../worker-image/contract.ts";
@@ -51,7 +51,9 @@ export async function settleAll(leader: Leader, settleables: readonly Settleable
           failed = true;
           if (leader.signal.aborted) return; // the successor goes on with it
           const { run } = settleable;
-          leader.log.error({ err: reason, task_id: run.taskId, run_id: run.id }, "settle failed");
+          const which = { err: reason, task_id: run.taskId, run_id: run.id };
+          if (reason instanceof BusyError) leader.log.warn(which, "settle waits for somebody who changes its epic");
+          else leader.log.error(which, "settle failed");
         });
       }
     }

@@ -13,6 +13,11 @@ export class RefusedError extends Error {
   override name = "RefusedError";
 }
 
+/** Somebody else is just changing what this needs; nothing was written. The message is a sentence. Retryable. */
+export class BusyError extends Error {
+  override name = "BusyError";
+}
+
 /** There is no such row. */
 export class NotFoundError extends Error {
   override name = "NotFoundError";
@@ -47,6 +52,7 @@ export function typedError(error: unknown): unknown {
   if (code === "MZ001") return new StaleEpochError(message, cause);
   if (code === "MZ002" || code === "MZ004") return new RefusedError(message, cause);
   if (code === "MZ005") return new NotFoundError(message, cause);
+  if (code === "MZ006") return new BusyError(message, cause);
   if (code !== undefined && INPUT_STATES.test(code))
     return new RefusedError(`The database refused it: ${message}.`, cause);
   if (code === "42501") return new RefusedError(`This login may not do that: ${message}.`, cause);

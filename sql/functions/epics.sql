@@ -108,17 +108,15 @@ end $$;
 
 -- Ends an active epic: what is pending is cancelled, and what runs is stopped too where p_stop_running; otherwise it ends
 -- by itself and wakes nobody. Returns whether it did.
--- Locks: the epic's open tasks in the order of their ids, their live runs, the epic.
+-- Raises MZ006 where somebody else holds one of its open tasks: the caller may hold the epic, and he may wait for that.
+-- Locks: the epic's open tasks (waiting for nobody), their live runs, the epic.
 create or replace function end_epic(p_id uuid, p_state text, p_code text, p_summary text, p_stop_running boolean)
   returns boolean
   language plpgsql
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_nestloop = on set jit = off
 as $$
 begin
-  perform from tasks t
-  where t.id = any (array(select o.task_id from task_options o where o.epic = p_id)) and t.status <> 'completed'
-  order by t.id
-  for update;
+  perform hold_open_tasks(p_id);
   update epics set state = p_state, end_code = p_code, summary = p_summary, ended_at = myzel_now()
   where id = p_id and state = 'active';
   if not found then
@@ -131,6 +129,37 @@ begin
   return true;
 end $$;
 
+-- Locks the open tasks of this epic without ever waiting for a lock: whoever holds one of them has a fifth of a second to
+-- be done with it. Raises MZ006, then nothing is written and whoever called may come again.
+create or replace function hold_open_tasks(p_epic uuid) returns void
+  language plpgsql
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_nestloop = on set jit = off
+as $$
+declare
+  v_held uuid[];
+  v_taken uuid;
+begin
+  for v_try in 0..20 loop
+    if v_try > 0 then
+      perform pg_sleep(0.01);
+    end if;
+    v_held := array(
+      select t.id from tasks t
+      where t.id = any (array(select o.task_id from task_options o where o.epic = p_epic)) and t.status <> 'completed'
+      for update skip locked);
+    select t.id into v_taken
+    from task_options o join tasks t on t.id = o.task_id
+    where o.epic = p_epic and t.status <> 'completed' and t.id <> all (v_held)
+    limit 1;
+    if not found then
+      return;
+    end if;
+  end loop;
+  raise exception using errcode = 'MZ006', message = format(
+    'Somebody changes task %s in a transaction that is still open, and its epic %s is to end with this: try again.',
+    v_taken, p_epic);
+end $$;
+
 -- A person runs the first task of an ended epic again: it goes on, and its wall time begins anew, whatever still runs of
 -- before. What it has spent stays spent: a limit that is used up is to be raised first.
 create or replace function reopen_epic(p_id uuid) returns void
@@ -141,12 +170,17 @@ create or replace function reopen_epic(p_id uuid) returns void
 $$;
 
 -- Stops an epic with everything under it, running runs too; one that has ended stays as it is. Returns the epic.
--- Raises MZ005 when there is none. Locks: as end_epic().
+-- Raises MZ005 when there is none, MZ006 as end_epic(). Locks: the epic's open tasks in the order of their ids (waiting
+-- for whoever changes one), then as end_epic().
 create or replace function stop_epic(id uuid, reason text default null) returns epics
   language plpgsql security definer set search_path = public, pg_temp as $$
 declare
   v_epic epics;
 begin
+  perform from tasks t
+  where t.id = any (array(select o.task_id from task_options o where o.epic = stop_epic.id)) and t.status <> 'completed'
+  order by t.id
+  for update;
   perform end_epic(stop_epic.id, 'stopped', 'stopped', coalesce(nullif(btrim(reason), ''), 'Stopped by hand.'), true);
   select * into v_epic from epics e where e.id = stop_epic.id;
   if v_epic.id is null then
@@ -219,8 +253,8 @@ begin
   end if;
 end $$;
 
--- Ends the epics whose wall time is over; returns how many. Called by the engine's recurring work. Locks: as
--- end_epic(), of all of them the tasks first, then the epics in the order of their ids.
+-- Ends the epics whose wall time is over; returns how many. Called by the engine's recurring work. Raises MZ006 as
+-- end_epic(). Locks: as stop_epic(), of all of them the tasks first, then the epics in the order of their ids.
 create or replace function end_overdue_epics(p_epoch bigint) returns integer
   language plpgsql as $$
 declare

@@ -14,7 +14,8 @@
 -- A task is the run's own while it is running and nobody asked the run to stop: after a hand edit only the run ends.
 -- Returns a row for each run: 'settled', 'already' (or not the run's own any more, with job_ended false) or 'unknown'.
 -- Locks: the epoch (shared), the tasks in the order of their ids, the other open tasks of their epics (skipping locked
--- ones), their runs, the epics in the order of their ids, the credentials. Raises MZ001.
+-- ones), their runs, the epics in the order of their ids, the credentials. Raises MZ001; MZ006 where this ends an epic and
+-- somebody else holds an open task of it: it is to be tried again.
 create or replace function settle_runs(p_epoch bigint, p_settlements jsonb)
   returns table (run_id uuid, answer text)
   language plpgsql
@@ -38,7 +39,7 @@ begin
 
   -- 1. Lock the tasks, then their live runs, then their epics: whoever edits one by hand has done so before, or comes
   -- after. The other open tasks of these epics too, as far as nobody has them: this may end the epic, and whoever ends one
-  -- of its tasks by hand holds that while he waits for the epic.
+  -- of its tasks by hand holds that while he waits for the epic (what he has before us: see hold_open_tasks()).
   v_epics := array(
     select distinct r.epic
     from unnest(v_ids) run (id)

@@ -27,20 +27,22 @@ describe("sessions that end tasks of one epic", () => {
     await client.query("select from epics where id = any ($1) for update", [epics]);
     return { commit: () => client.query("commit") };
   };
+  const waiting = (sessions: number) =>
+    eventually(`${sessions} sessions wait`, async () => {
+      const rows = await query(
+        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+      );
+      return rows.length === sessions;
+    });
   /** Starts the statement in a session of its own, and returns once so many sessions wait for locks. */
-  const start = async (waiting: number, text: string, values: unknown[] = []) => {
+  const start = async (sessions: number, text: string, values: unknown[] = []) => {
     const client = await stage.db.pool.connect();
     open.push(client);
     const done = client.query(text, values).then(
       () => null,
       (error: unknown) => (error as Error).message,
     );
-    await eventually(`${waiting} sessions wait`, async () => {
-      const rows = await query(
-        "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
-      );
-      return rows.length === waiting;
-    });
+    await waiting(sessions);
     return { done };
   };
   const settlement = async (prompt: string, outcome: Record<string, unknown>) => ({
@@ -50,8 +52,68 @@ describe("sessions that end tasks of one epic", () => {
     summary: "done",
     ...outcome,
   });
-  const settle = async (waiting: number, ...settlements: Record<string, unknown>[]) =>
-    start(waiting, "select settle_runs($1, $2)", [stage.db.epoch, JSON.stringify(settlements)]);
+  const settle = async (sessions: number, ...settlements: Record<string, unknown>[]) =>
+    start(sessions, "select settle_runs($1, $2)", [stage.db.epoch, JSON.stringify(settlements)]);
+
+  /** A person's session with an open transaction that holds this task. */
+  const editing = async (prompt: string) => {
+    const client = await stage.db.pool.connect();
+    open.push(client);
+    await client.query("begin");
+    await client.query("select from tasks where prompt = $1 for update", [prompt]);
+    return client;
+  };
+
+  it("a settle that ends the epic gives way to a person who already edits a task of it, and comes again", async () => {
+    const epic = await stage.file({ max_failures_in_a_row: 1 });
+    await stage.plan([{ prompt: "one" }, { prompt: "two" }, { prompt: "three" }]);
+    await stage.db.claimAll();
+    const person = await editing("two");
+    const held = await holding(epic);
+    const settled = await settle(1, await settlement("one", failed()));
+    const edited = person.query("update tasks set status = 'completed' where prompt = 'two'");
+    await waiting(2);
+    await held.commit();
+    assert.match((await settled.done) ?? "", /^Somebody changes task .* its epic .* is to end with this: try again\.$/);
+    await edited;
+    assert.equal(await stage.db.status(await taskOf("one")), "running");
+    assert.equal((await stage.epic(epic))["state"], "active");
+    await person.query("commit");
+    const again = await settle(0, await settlement("one", failed()));
+    assert.equal(await again.done, null);
+    assert.equal((await stage.epic(epic))["end_code"], "max_failures_in_a_row");
+    const [two] = await query("select result from tasks where prompt = 'two'");
+    assert.equal(two.result.error, "Stopped by hand.");
+    const audited = await query(
+      "select event from task_events e join tasks t on t.id = e.task_id where t.prompt = 'one' and event <> 'started'",
+    );
+    assert.deepEqual(audited, [{ event: "completed" }]);
+  });
+
+  it("of two people, one of whom ends the epic while the other edits a task of it, the one is told to try again", async () => {
+    const epic = await stage.file({ max_failures_in_a_row: 1 });
+    await stage.plan([{ prompt: "one" }, { prompt: "two" }]);
+    await stage.db.claimAll();
+    const person = await editing("two");
+    const fails = `update tasks set status = 'completed', result = '{"success": false, "code": "wrong"}' where prompt = 'one'`;
+    await assert.rejects(query(fails), { code: "MZ006" });
+    await person.query("update tasks set status = 'completed' where prompt = 'two'");
+    await person.query("commit");
+    await query(fails);
+    assert.equal((await stage.epic(epic))["end_code"], "max_failures_in_a_row");
+  });
+
+  it("who stops the epic waits for a person who edits a task of it, and holds nobody up meanwhile", async () => {
+    const epic = await stage.file();
+    await stage.plan([{ prompt: "one" }, { prompt: "two" }]);
+    await stage.db.claimAll();
+    const person = await editing("two");
+    const stopped = await start(1, "select stop_epic($1)", [epic]);
+    await person.query("update tasks set status = 'completed' where prompt = 'two'");
+    await person.query("commit");
+    assert.equal(await stopped.done, null);
+    assert.equal((await stage.epic(epic))["state"], "stopped");
+  });
 
   for (const [ending, limits, outcome] of [
     ["a failure too many", { max_failures_in_a_row: 1 }, failed()],

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import type pg from "pg";
 import { pino } from "pino";
 import { startRecurring } from "../../engine/cron/recurring.ts";
 import type { Leader } from "../../engine/loops/leader.ts";
@@ -12,7 +13,8 @@ import { eventually } from "../support/waiting.ts";
 import { through } from "./database-server.ts";
 import { startProxy } from "./proxy.ts";
 
-it("a connection that is lost while the recurring work is being stopped does not end the engine", async () => {
+/** Recurring work whose connection is lost while it stops; returns its database. `beforehand` is told just before. */
+async function cutWhileStopping(beforehand: (pool: pg.Pool) => void = () => undefined) {
   const test = await testDatabase();
   after(() => test.close());
   const proxy = await startProxy(() => Number(new URL(test.adminUrl).port));
@@ -41,8 +43,30 @@ it("a connection that is lost while the recurring work is being stopped does not
   });
   const stopped = stop();
   await delay(0);
+  beforehand(database.pool);
   for (const connection of proxy.connections()) connection.cut();
   await stopped;
+  return database;
+}
+
+it("a connection that is lost while the recurring work is being stopped does not end the engine", async () => {
+  await cutWhileStopping();
+});
+
+it("nor does its listener, which asks for another connection when the pool has been closed", async () => {
+  const asked = Promise.withResolvers<void>();
+  const closed = Promise.withResolvers<void>();
+  const database = await cutWhileStopping((pool) => {
+    const connect = pool.connect.bind(pool) as (...args: unknown[]) => unknown;
+    pool.connect = ((...args: unknown[]) => {
+      asked.resolve();
+      void closed.promise.then(() => connect(...args));
+    }) as typeof pool.connect;
+  });
+  await asked.promise;
+  await database.close();
+  closed.resolve();
+  await delay(0);
 });
 
 it("recurring work that cannot begin for want of a connection says so as every part of the engine does", async () => {

@@ -1,0 +1,61 @@
+/** A settle that would end an epic while a person edits a task of it: the engine tries again, and nothing is lost. */
+import assert from "node:assert/strict";
+import { it } from "node:test";
+import { pino } from "pino";
+import { runEngine } from "../../engine/engine.ts";
+import { instantLauncher } from "../support/instant-launcher.ts";
+import { testDatabase } from "../support/postgres.ts";
+import { eventually } from "../support/waiting.ts";
+import type { OutboxTask } from "../../worker-image/contract.ts";
+
+function task(addressee: string): OutboxTask {
+  const rest = { repo_url: null, branch: null, base_branch: null, kind: null, step: null, paths: null };
+  return { prompt: `for ${addressee}`, addressee, wake: "each", pull_request: false, ...rest };
+}
+
+it("the settle that ends an epic comes again while somebody's open transaction holds one of its tasks", async () => {
+  const test = await testDatabase();
+  const person = await test.pool.connect();
+  const controller = new AbortController();
+  const logged: { level: number; msg: string }[] = [];
+  const launcher = instantLauncher();
+  const jobOf = (addressee: string) => launcher.launched.find((spec) => spec.addressee === addressee)?.jobName ?? "";
+  const engine = runEngine({
+    databaseUrl: test.url("engine"),
+    launcher,
+    log: pino({ level: "warn" }, { write: (line: string) => void logged.push(JSON.parse(line)) }),
+    pollIntervalMs: 60_000,
+    maxLiveRuns: 10,
+    keepTranscriptsMs: 86_400_000,
+    runKey: Buffer.alloc(32, 1),
+    signal: controller.signal,
+  });
+  const taskFor = async (addressee: string) =>
+    (await test.pool.query("select status, result from tasks where addressee = $1", [addressee])).rows[0];
+  try {
+    await test.pool.query(`select file_epic('project-mgr-web', 'build', limits => '{"max_runs": 2}')`);
+    await eventually("Green runs", () => jobOf("project-mgr-web") !== "");
+    launcher.finish(jobOf("project-mgr-web"), { tasks: [task("one"), task("two")] });
+    await eventually("both run", () => jobOf("one") !== "" && jobOf("two") !== "");
+    await person.query("begin; select from tasks where addressee = 'two' for update");
+    launcher.finish(jobOf("one"));
+    await eventually("the settle gave way", () =>
+      logged.some(({ msg }) => msg.startsWith("settle waits for somebody")),
+    );
+    assert.equal((await taskFor("one")).status, "running");
+    await person.query(`update tasks set status = 'completed', result = '{"success": true}' where addressee = 'two'`);
+    await person.query("commit");
+    await eventually("it came again", async () => (await taskFor("one")).status === "completed");
+    assert.equal((await taskFor("one")).result.success, true);
+    assert.equal((await test.pool.query("select end_code from epics")).rows[0].end_code, "max_runs");
+    assert.deepEqual(
+      logged.filter(({ level }) => level > 40),
+      [],
+    );
+  } finally {
+    person.release(true);
+    controller.abort();
+    await engine;
+    await test.close();
+  }
+});
