@@ -8,7 +8,7 @@ import { startScriptedModel, text, textsOf, toolUse } from "../../support/script
 import { eventually } from "../../support/waiting.ts";
 import { DEBIAN } from "./images/base-images.ts";
 import { buildah, buildImage } from "./images/buildah.ts";
-import { layersOf } from "./images/image-layers.ts";
+import { newLayers } from "./images/image-layers.ts";
 import { buildEngineImage, buildWorkerImage, ENGINE_IMAGE, WORKER_IMAGE } from "./images/own-images.ts";
 import { imagesProblem } from "./images/problem.ts";
 import { copyOfImage, type CopyOfImage } from "./images/run-in-image.ts";
@@ -103,14 +103,13 @@ describe("the worker image", { skip: problem, timeout: 900_000 }, () => {
     }
   });
 
-  test("has less than 1 MB of new layers after a phase was changed, not even compressed", async (t) => {
+  test("has less than 1 MB of new layers to pull after a phase was changed", async (t) => {
     const context = await copyOfContext();
     try {
       await buildWorkerImage({ context, name: "localhost/worker-before:test" });
       await appendFile(join(context, "worker-image/phases/agent.ts"), "\n// A change.\n");
       await buildWorkerImage({ context, name: "localhost/worker-after:test" });
-      const old = new Set((await layersOf("localhost/worker-before:test")).map(({ digest }) => digest));
-      const added = (await layersOf("localhost/worker-after:test")).filter(({ digest }) => !old.has(digest));
+      const added = await newLayers("localhost/worker-after:test", "localhost/worker-before:test");
       const bytes = added.map((layer) => layer.bytes);
       t.diagnostic(`new layers: ${bytes.join(" + ")} bytes`);
       // What is copied, and its compiled code.
