@@ -35,9 +35,9 @@ describe("the main job by the command line", () => {
     env = { MYZEL_DATA_DIR: dataDir, PATH: process.env["PATH"] ?? "" };
     up = startMyzel(["up", "--launcher", "process"], {
       env: { ...env, MYZEL_MODEL_BASE_URL: model.url, CLAUDE_CODE_OAUTH_TOKEN: CLAUDE_TOKEN },
-      deadlineMs: 240_000,
+      deadlineMs: 480_000,
     });
-    await eventually("it is up", () => up.output.stdout.includes("Myzel is up"), 60_000);
+    await eventually("it is up", () => up.output.stdout.includes("Myzel is up"), 180_000);
   });
   after(async () => {
     up.child.kill("SIGINT");
@@ -48,9 +48,9 @@ describe("the main job by the command line", () => {
   });
 
   it("enqueue --wait in a checkout ends with the pushed branch, and logs -f shows what the agent does meanwhile", async () => {
-    const waiting = startMyzel(["enqueue", "--wait", "Say hello"], { env, cwd: checkout, deadlineMs: 120_000 });
+    const waiting = startMyzel(["enqueue", "--wait", "Say hello"], { env, cwd: checkout, deadlineMs: 300_000 });
     const id = await eventually("it is filed", () => /Task ([0-9a-f-]{36}) is filed/.exec(waiting.output.stdout)?.[1]);
-    const following = startMyzel(["logs", "-f", id.slice(0, 8)], { env, deadlineMs: 120_000 });
+    const following = startMyzel(["logs", "-f", id.slice(0, 8)], { env, deadlineMs: 300_000 });
     const [waited, followed] = await Promise.all([waiting.ended, following.ended]);
     assert.equal(waited.code, 0, `${waited.stdout}${waited.stderr}\n${up.output.stderr}`);
     assert.match(waited.stdout, new RegExp(`branch +myzel/${id}`));

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 export const ROOT = join(import.meta.dirname, "..", "..");
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 300_000;
 
 export interface Ran {
   code: number | null;

@@ -28,7 +28,7 @@ describe("myzel up", () => {
     await last.ended;
     await rm(dataDir, { recursive: true, force: true });
   });
-  const ready = (up: Running) => eventually("it is up", () => up.output.stdout.includes("Myzel is up"), 60_000);
+  const ready = (up: Running) => eventually("it is up", () => up.output.stdout.includes("Myzel is up"), 180_000);
   const start = async (more: Record<string, string> = {}) => {
     running = startMyzel(["up"], { env: { ...env, ...more } });
     await ready(running);
@@ -77,7 +77,7 @@ describe("myzel up", () => {
     await eventually(
       "it is up",
       async () => (await myzel(["why", "@last"], { env })).stdout.includes("Claude"),
-      60_000,
+      180_000,
     );
     assert.equal((await stop(running)).code, 0);
     assert.equal(existsSync(join(dataDir, "postgres", "postmaster.pid")), false, "the server is stopped");

@@ -129,7 +129,7 @@ describe("an agent that", () => {
     await eventually(
       "the agent works",
       () => spine.model.requests.some((request) => textsOf(request, "user").includes("NEVER-ENDS please")),
-      60_000,
+      300_000,
     );
     await spine.pool.query("update tasks set status = 'completed' where id = $1", [first]);
     assert.equal((await spine.completed(second)).result.success, true);

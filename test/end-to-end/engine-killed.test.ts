@@ -59,7 +59,7 @@ describe("the engine is killed while a run is in", () => {
   ): Promise<void> {
     const engine = spine.spawnEngine();
     const id = await spine.insert({ addressee: branch, prompt: `work on ${branch}`, repo_url: repoUrl, branch });
-    await eventually(`the run is held in ${branch}`, held.reached, 60_000);
+    await eventually(`the run is held in ${branch}`, held.reached, 300_000);
     engine.kill("SIGKILL");
     const next = spine.spawnEngine();
     await eventually("another engine leads", async () => {

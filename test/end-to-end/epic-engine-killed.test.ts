@@ -7,7 +7,7 @@ import { startSpine } from "../support/spine.ts";
 import { eventually } from "../support/waiting.ts";
 import { playShop } from "./played-epic.ts";
 
-const UNTIL_DONE_MS = 300_000;
+const UNTIL_DONE_MS = 480_000;
 
 it("an epic whose engine is killed whenever a task has begun or ended is built all the same, each step once", async () => {
   const remote = bareRemote();

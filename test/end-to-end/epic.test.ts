@@ -78,7 +78,7 @@ describe("an epic", () => {
         const { rows } = await spine.pool.query("select * from epic_overview where id = $1", [id]);
         return rows[0].state === "active" ? undefined : rows[0];
       },
-      240_000,
+      480_000,
     ).catch(async (error: Error) => {
       throw new Error(`${error.message}\n${JSON.stringify(await tasks(id), null, 1)}`, { cause: error });
     });
@@ -141,7 +141,7 @@ describe("an epic", () => {
         const { rows } = await spine.pool.query("select * from credentials where blocked_until > now()");
         return rows[0];
       },
-      60_000,
+      300_000,
     );
     const red = (await tasks(id)).find((task) => task.prompt === "LIMIT-ONCE");
     assert.equal(red.status, "pending");
@@ -159,7 +159,7 @@ describe("an epic", () => {
     const question = await eventually(
       "the question is in the inbox",
       async () => (await spine.pool.query("select * from inbox where epic = $1", [id])).rows[0],
-      60_000,
+      300_000,
     );
     assert.deepEqual([question.kind, question.addressee], ["question", "blue"]);
     assert.match(question.prompt, /Which paint\?/);

@@ -56,7 +56,7 @@ describe("work that was not pushed", () => {
     eventually(
       `attempt ${attempt} has ended`,
       async () => (await attempts(id)).find((run) => run.attempt === attempt && run.finished_at !== null),
-      90_000,
+      300_000,
     );
 
   it("a run cut by a usage limit after two commits goes on in the next attempt and ends with both", async () => {
@@ -124,7 +124,7 @@ describe("work that was not pushed", () => {
     await eventually(
       "the agent is at its third step",
       () => spine.model.requests.some((request) => request.step === 2 && textsOf(request, "user").includes("STOPPED")),
-      90_000,
+      300_000,
     );
     const left = `runs/task-${id}-1/work/repo/left.txt`;
     await eventually("it has left something", () => existsSync(join(spine.dataDir, left)));

@@ -174,7 +174,7 @@ describe("from an INSERT to a pushed branch", () => {
     await eventually(
       "the agent works",
       () => spine.model.requests.some((request) => textsOf(request, "user").includes("echo mine")),
-      60_000,
+      300_000,
     );
     const second = remote.commit("moved", { "a.txt": "theirs" });
     assert.notEqual(first, second);
@@ -188,7 +188,7 @@ describe("from an INSERT to a pushed branch", () => {
     const blocked = await eventually(
       "the credential is blocked",
       async () => (await spine.pool.query("select blocked_until from credentials where blocked_until > now()")).rows[0],
-      60_000,
+      300_000,
     );
     assert.ok(blocked.blocked_until.getTime() > Date.now() + 3_500_000);
     const why = await spine.pool.query("select * from why_not_running($1)", [id]);

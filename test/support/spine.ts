@@ -23,7 +23,7 @@ import { eventually } from "./waiting.ts";
 export const CLAUDE_TOKEN = "sk-ant-oat01-test-token-of-nobody-0123456789";
 
 const ROOT = join(import.meta.dirname, "..", "..");
-const UNTIL_DONE_MS = 90_000;
+const UNTIL_DONE_MS = 300_000;
 
 export interface TaskRow {
   id: string;
