@@ -1,11 +1,11 @@
 /** `myzel engine`: starts, waits, stands by, stops; and what it refuses. */
 import assert from "node:assert/strict";
 import { connect, createServer } from "node:net";
-import type { AddressInfo, Socket } from "node:net";
-import { once } from "node:events";
+import type { Socket } from "node:net";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { stablePorts } from "../support/ports.ts";
 import { emptyDatabase, testDatabase } from "../support/postgres.ts";
 import type { TestDatabase } from "../support/postgres.ts";
 import { eventually } from "../support/waiting.ts";
@@ -73,12 +73,7 @@ describe("myzel engine", () => {
 
   it("waits for a database that cannot be reached, says so once, and goes on when it is there", async () => {
     const real = new URL(database.url("engine"));
-    const proxy = createServer();
-    proxy.listen(0, "127.0.0.1");
-    await once(proxy, "listening");
-    const { port } = proxy.address() as AddressInfo;
-    proxy.close();
-    await once(proxy, "close");
+    const [port = 0] = await stablePorts(1);
     const url = new URL(real);
     url.port = String(port);
     const engine = start({ DATABASE_URL: url.href });

@@ -5,9 +5,9 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { freePort } from "../../engine/embedded-postgres/port.ts";
 import { createHealth } from "../../engine/health.ts";
 import { serveProbes } from "../../engine/http/probes.ts";
+import { stablePorts } from "../support/ports.ts";
 import { type TestDatabase, testDatabase } from "../support/postgres.ts";
 import { eventually } from "../support/waiting.ts";
 
@@ -78,7 +78,7 @@ describe("myzel engine with MYZEL_HTTP_PORT", () => {
   before(async () => {
     database = await testDatabase();
     dataDir = await mkdtemp(join(tmpdir(), "myzel-probes-"));
-    port = await freePort();
+    [port = 0] = await stablePorts(1);
   });
   after(async () => {
     for (const engine of engines) engine.kill("SIGKILL");

@@ -5,7 +5,7 @@ import { access, chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { freePort } from "../../engine/embedded-postgres/port.ts";
+import { stablePorts } from "./ports.ts";
 import { serverUser, type ServerUser } from "../../engine/embedded-postgres/server-user.ts";
 
 const run = promisify(execFile);
@@ -32,7 +32,7 @@ export async function startDebianServer(): Promise<DebianServer | null> {
   await writeFile(passwordFile, password, { mode: 0o600 });
   if (user !== null) for (const path of [directory, passwordFile]) await chown(path, user.uid, user.gid);
 
-  const port = await freePort();
+  const [port = 0] = await stablePorts(1);
   const settings = `-c port=${port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off`;
   await as(
     user,

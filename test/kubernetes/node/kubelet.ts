@@ -5,7 +5,7 @@ import type { TestCluster } from "../support/cluster.ts";
 import { writeKubeconfig } from "../support/certificates.ts";
 import { clusterProgram } from "../support/cluster-program.ts";
 import { makePart, type Part } from "../support/part.ts";
-import { stablePorts } from "../support/ports.ts";
+import { stablePorts } from "../../support/ports.ts";
 import { PLACE } from "./place.ts";
 
 /** Starts it; the node registers itself, and is ready some seconds later. */

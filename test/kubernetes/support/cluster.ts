@@ -21,7 +21,7 @@ import { serverUrl, writeClient, type Place } from "./place.ts";
 import { clusterProgram } from "./cluster-program.ts";
 import { compactAll } from "./etcd.ts";
 import { makePart, type Part } from "./part.ts";
-import { stablePorts } from "./ports.ts";
+import { stablePorts } from "../../support/ports.ts";
 import { httpsStatus } from "./https-status.ts";
 
 const START_TIMEOUT_MS = 180_000;

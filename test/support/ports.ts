@@ -1,9 +1,10 @@
-/** Ports for a server that clients go on calling while it is stopped. */
-import { portIsFree } from "../../../engine/embedded-postgres/port.ts";
+/** Ports for a server that starts later, or that clients go on calling while it is stopped. */
+import { portIsFree } from "../../engine/embedded-postgres/port.ts";
 
 /**
  * Below the range from which the kernel takes ports for outgoing connections (32768 and up): there, a client that
  * keeps calling a stopped server is in the end given that very port, connects to itself, and the server cannot come back.
+ * Nor does a server that asks for any port get one of these before ours starts.
  */
 const FIRST_PORT = 20_000;
 const LAST_PORT = 32_000;
