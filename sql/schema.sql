@@ -634,6 +634,7 @@ create view unlaunched_runs as
 -- begin_epic(p_task tasks, p_title text, p_limits jsonb) returns void, plpgsql, 6b02aaa291e7
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
 -- brief_continues(p_run runs) returns jsonb, plpgsql stable, 459c85219b59
+-- changed_since_approval(p_merge tasks, p_source text) returns uuid, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, 79dd703b34ee
 -- child_place_problem(p_repo_url text, p_child jsonb, p_project projects) returns text, sql immutable, ae5511c3cdc6
 -- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 42ac811168b2
 -- continued_run(p_task_id uuid, p_attempt integer) returns uuid, plpgsql stable set enable_seqscan=off jit=off, 1c3265e1efa0
@@ -664,7 +665,7 @@ create view unlaunched_runs as
 -- finish_epic(p_task tasks, p_finish jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 54d6d68ecc1a
 -- follow_deleted_options() returns trigger, plpgsql security definer set search_path=public, pg_temp, e7fd4a5abc2d
 -- follow_deleted_task(p_task tasks) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 574c40676da2
--- follow_ended_tasks(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 2ae17d19fc45
+-- follow_ended_tasks(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 89cdbd38c12d
 -- follow_epic() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5a9cc31c05aa
 -- follow_idle_epic(p_id uuid) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 605467990b03
 -- follow_project() returns trigger, plpgsql security definer set search_path=public, pg_temp, e3e9e2991b3e
@@ -730,7 +731,7 @@ create view unlaunched_runs as
 -- result_of(p_attempt integer, p_outcome jsonb) returns jsonb, sql stable, f569975aea4b
 -- resume(addressee text) returns void, plpgsql security definer set search_path=public, pg_temp, 85e965a62568
 -- role_of(p_addressee text) returns text, plpgsql stable, 34ecc8781054
--- run_brief(p_run runs) returns jsonb, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, c478cb07516a
+-- run_brief(p_run runs) returns jsonb, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, 57fac9177508
 -- runs_fit_since(p_max_runs bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, e4d411132c2c
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- say_time(p_at timestamp with time zone) returns text, sql stable, d7743ea68a24
@@ -827,6 +828,7 @@ grant execute on function branch_problem(p_branch text) to myzel_engine;
 grant execute on function branch_problem(p_branch text) to myzel_operator;
 grant execute on function branch_problem(p_branch text) to myzel_reader;
 grant execute on function brief_continues(p_run runs) to myzel_engine;
+grant execute on function changed_since_approval(p_merge tasks, p_source text) to myzel_engine;
 grant execute on function child_place_problem(p_repo_url text, p_child jsonb, p_project projects) to myzel_engine;
 grant execute on function claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) to myzel_engine;
 grant execute on function continued_run(p_task_id uuid, p_attempt integer) to myzel_engine;

@@ -135,6 +135,8 @@ export interface BriefMerge {
   /** Where to; null: the remote's default branch. */
   target: string | null;
   policy: "pull_request" | "approval" | "auto";
+  /** A task whose run changed the source after a person had allowed the merge; null: none. */
+  changed_since_approval: string | null;
 }
 
 /** How to talk to the repository's host. */

@@ -141,6 +141,32 @@ begin
     'approval', left(p_child ->> 'step', 200), p_child);
 end $$;
 
+-- A task that changed the branch after a person had allowed this merge of it, by a run that had not ended by then; null:
+-- none. What that person said yes to is not what would be merged. (What people push themselves is their own affair.)
+create or replace function changed_since_approval(p_merge tasks, p_source text) returns uuid
+  language plpgsql stable set search_path = public, pg_temp
+  set enable_seqscan = off set jit = off as $$
+declare
+  v_approved_at timestamptz;
+begin
+  select max(a.completed_at) into v_approved_at
+  from tasks a join task_options o on o.task_id = a.id
+  where a.parent_id = p_merge.parent_id and o.kind = 'approval' and o.on_approval ? 'approved'
+    and o.on_approval ->> 'branch' = p_source;
+  if v_approved_at is null then
+    return null; -- nobody was asked
+  end if;
+  return (
+    select r.task_id from runs r
+    where (r.finished_at is null or r.finished_at > v_approved_at)
+      and (r.settled_at is null or r.settled_at > v_approved_at)
+      and r.task_id <> p_merge.id and repository_key(r.repo_url) = repository_key(p_merge.repo_url)
+      -- announced before it is pushed
+      and case when r.announced ->> 'commit_sha' is not null then r.announced ->> 'branch'
+        when r.commit_sha is not null then r.branch end = p_source
+    limit 1);
+end $$;
+
 -- The profile of tasks for the one whom the repository's project asks: a human one, whoever it is, so that no agent ever
 -- approves a merge or answers for a person. Null for anybody else, and where the addressee's own profile is human.
 create or replace function approver_profile(p_addressee text, p_repo_url text) returns text

@@ -86,7 +86,9 @@ begin
     'merge', case when o.kind = 'merge' then jsonb_build_object(
       'source', coalesce(o.merge_branch, t.branch),
       'target', known.default_branch,
-      'policy', merge_policy(known, t.repo_url)) end,
+      'policy', merge_policy(known, t.repo_url),
+      'changed_since_approval', case when merge_policy(known, t.repo_url) = 'approval' then
+        changed_since_approval(t, coalesce(o.merge_branch, t.branch)) end) end,
     'pull_request', coalesce(o.pull_request, false),
     'host', jsonb_build_object('api', host_api(known, t.repo_url), 'api_url', known.host_api_url),
     'files', wake_up_files(t.id),

@@ -33,8 +33,10 @@ begin
       v_open_epics := v_open_epics || v_epic.id;
     end if;
     v_success := coalesce(v_task.result ->> 'success' = 'true', false);
-    if v_options.kind = 'approval' and v_success and v_options.on_approval is not null then
-      update task_options o set on_approval = null where o.task_id = v_task.id;
+    if v_options.kind = 'approval' and v_success and v_options.on_approval is not null
+      and not v_options.on_approval ? 'approved'
+    then
+      update task_options o set on_approval = o.on_approval || '{"approved": true}' where o.task_id = v_task.id;
       perform create_child(v_task.created_by, v_task.parent_id, v_task.repo_url, v_epic.id, v_options.depth, null,
         v_options.on_approval);
     elsif not v_success and fails_too_often(v_epic, v_options, v_task) then

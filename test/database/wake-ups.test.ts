@@ -237,6 +237,38 @@ describe("wake-ups", () => {
       assert.match((await stage.wakeUps(id))[0]?.["prompt"], /has failed with refused\.\n<data [^>]*>\nNot yet\./);
     });
 
+    it("a yes is for the branch as it was: a run that pushes to it later takes it back", async () => {
+      await query("insert into projects (name, repo_url, merge_policy) values ('web', $1, 'approval')", [REPO]);
+      const id = await stage.file();
+      const pushed = { branch: "till", commit_sha: "c" };
+      await stage.plan([
+        { prompt: "build", branch: "till" },
+        { prompt: "mend", branch: "till" },
+        { prompt: "elsewhere", branch: "roof" },
+      ]);
+      await stage.work("build", pushed);
+      await stage.plan([{ prompt: "merge", kind: "merge", branch: "till" }]);
+      const approval = (await stage.tasks(id)).find(({ kind }) => kind === "approval");
+      await query("select answer($1, 'Go.')", [approval?.["id"]]);
+      await stage.db.claimAll();
+      const changedBy = async () =>
+        (
+          await query(
+            `select run_brief(r) -> 'merge' ->> 'changed_since_approval' as task
+             from runs r join task_options o on o.task_id = r.task_id where o.kind = 'merge'`,
+          )
+        )[0].task;
+      await stage.work("elsewhere", { branch: "roof", commit_sha: "d" });
+      assert.equal(await changedBy(), null);
+      const [mend] = await query("select id from tasks where prompt = 'mend'");
+      await query("update runs set announced = $2 where task_id = $1", [mend.id, pushed]);
+      assert.equal(await changedBy(), mend.id, "it is about to push");
+      await query("update runs set announced = null");
+      assert.equal(await changedBy(), null);
+      await stage.work("mend", pushed);
+      assert.equal(await changedBy(), mend.id);
+    });
+
     it("a merge by pull request works on its own branch, one that is pushed on the target's", async () => {
       await query("insert into projects (name, repo_url, merge_policy) values ('web', $1, 'pull_request')", [REPO]);
       const id = await stage.file();
@@ -259,11 +291,11 @@ describe("wake-ups", () => {
         return (await query("select load_brief($1, $2, 'pod') as b", [run?.id, stage.db.token(run?.id ?? "")]))[0].b;
       };
       const { merge: told, profile } = await briefOf();
-      assert.deepEqual(told, { source: "till", target: null, policy: "pull_request" });
+      assert.deepEqual(told, { source: "till", target: null, policy: "pull_request", changed_since_approval: null });
       assert.equal(profile.may_push_default_branch, false);
       await query("update projects set merge_policy = 'auto', default_branch = 'trunk'");
       const auto = await briefOf();
-      assert.deepEqual(auto.merge, { source: "till", target: "trunk", policy: "auto" });
+      assert.deepEqual(auto.merge, { source: "till", target: "trunk", policy: "auto", changed_since_approval: null });
       assert.equal(auto.profile.may_push_default_branch, true);
     });
 

@@ -138,7 +138,7 @@ test("a task's kind adds its text to the prompt of a Red, between the role's and
 });
 
 test("a merge is told what is merged into what", async () => {
-  const merge = { source: "feature/x", target: null, policy: "auto" } as const;
+  const merge = { source: "feature/x", target: null, policy: "auto", changed_since_approval: null } as const;
   for (const [change, words] of [
     [{}, /You are on the default branch: merge origin\/feature\/x into it\./],
     [{ target: "release" }, /You are on branch release: merge origin\/feature\/x into it\./],

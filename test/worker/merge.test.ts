@@ -153,6 +153,29 @@ test("a source that moved meanwhile is push_rejected", async () => {
   assert.match(await rejected(pod), /^The branch "feature" is no longer on the remote/);
 });
 
+test("a source that an agent changed after a person had allowed the merge is merged by nobody", async () => {
+  remote.commit("feature", { "a.txt": "" });
+  const pod = await checkedOut({ project: { merge_policy: "approval" } });
+  const { db } = pod;
+  const other = await db.insert({ addressee: "other", repo_url: remote.url, branch: "feature" });
+  // as though an agent's task had asked for it
+  const adopt = `update tasks set parent_id = '${other}' where id = '${pod.taskId}'`;
+  await db.pool.query(`alter table tasks disable trigger user; ${adopt}; alter table tasks enable trigger user`);
+  const asked = `with asked as (
+      insert into tasks (addressee, prompt, parent_id) values ('blue', 'May it?', $1) returning id)
+    insert into task_options (task_id, kind, on_approval)
+    select id, 'approval', '{"branch": "feature", "approved": true}' from asked returning task_id`;
+  const { rows } = await db.pool.query(asked, [other]);
+  await db.pool.query("update tasks set status = 'completed' where id = $1", [rows[0].task_id]);
+  await db.claimAll();
+  await db.settle(other, { action: "complete", success: true, branch: "feature", commit_sha: "c" });
+  const sentence = `The branch "feature" was changed by task ${other} after its merge was allowed, so nothing was merged: ask for it again.`;
+  merge(pod);
+  assert.equal(await rejected(pod), sentence);
+  await db.pool.query("update runs set report = null");
+  assert.equal((await pod.phase("checkout")).message, sentence);
+});
+
 test("a target that moved meanwhile is push_rejected, and never forced", async () => {
   remote.commit("feature", { "a.txt": "" });
   const pod = await checkedOut();

@@ -25,6 +25,7 @@ import { GitError, type GitContext } from "../git/run-git.ts";
 import { decideStart, wantedOf } from "../git/starting-point.ts";
 import { createMasker } from "../masking.ts";
 import { landingBranch, workBranch } from "../merge/branches.ts";
+import { demandApproval } from "../merge/demand-approval.ts";
 import { demandHost } from "../merge/demand-host.ts";
 import { withPatience } from "../patience.ts";
 import { checkOutPlan } from "../plan/check-out-plan.ts";
@@ -119,6 +120,7 @@ async function fetchWork(
   // The agent has not been here yet: the workspace is as good as any other directory.
   const context = remoteGit(environment, remote, { home: join(workspace, WORKSPACE.tmp), signal: options.signal });
   demandHost(brief, remote, environment);
+  demandApproval(brief);
   const target = join(workspace, WORKSPACE.repo);
   const limitMs = options.networkPatienceMs ?? NETWORK_PATIENCE_MS;
   const announced = brief.announced?.commit_sha ?? null;

@@ -11,6 +11,7 @@ import { isAncestor } from "../git/private-repository.ts";
 import { movedMeanwhile, pushCommit } from "../git/push.ts";
 import { refuseDefaultBranch, wantedOf } from "../git/starting-point.ts";
 import { isDirectMerge } from "../merge/branches.ts";
+import { demandApproval } from "../merge/demand-approval.ts";
 import { demandMerged } from "../merge/demand-merged.ts";
 import { RunFailure } from "../run-failure.ts";
 import { findHead, startedFrom } from "./agent-work.ts";
@@ -63,6 +64,7 @@ async function isPartOf(copy: RemoteCopy, head: string, tip: string | null): Pro
 async function demandTheMerge(work: Work, copy: RemoteCopy, head: string | null): Promise<void> {
   const { merge } = work.brief;
   if (merge === null || !isDirectMerge(work.brief)) return;
+  demandApproval(work.brief);
   const target = copy.branch;
   const targetTip = await tipOf(copy, target);
   if (head === null || targetTip === null) {
