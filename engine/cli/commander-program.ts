@@ -1,6 +1,7 @@
 /** The commands as commander knows them; each command's own definition is loaded when it is asked for. */
 import { Command } from "commander";
 import packageJson from "../../package.json" with { type: "json" };
+import { nameOf } from "./command-name.ts";
 import { COMMANDS } from "./commands.ts";
 
 /** All commands by name and summary; a command's own definition is added when it is asked for. */
@@ -12,7 +13,7 @@ export function buildProgram(): Command {
     .helpCommand(false)
     .exitOverride()
     .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "myzel: ")) })
-    .showHelpAfterError('(see "myzel --help" or "myzel COMMAND --help")')
+    .showHelpAfterError('(see "myzel --help")')
     .addHelpText("after", EXAMPLES);
   for (const [name, entry] of Object.entries(COMMANDS)) {
     const command = program.command(name).summary(entry.summary).description(entry.summary).helpGroup(entry.group);
@@ -29,6 +30,7 @@ export async function loadDefinition(command: Command): Promise<void> {
   const file = await COMMANDS[command.name()]?.load();
   file?.define(command);
   for (const below of command.commands) if (below.description() === "") below.description(below.summary());
+  for (const one of [command, ...command.commands]) one.showHelpAfterError(`(see "${nameOf(one)} --help")`);
 }
 
 const EXAMPLES = `

@@ -71,7 +71,7 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   },
   project: {
     group: PROJECTS,
-    summary: "what is known of a repository: add, list, show, set, pause, resume",
+    summary: "what is known of a repository: add, list, show, set, pause, resume, remove",
     load: () => import("./project/project.ts"),
   },
   epic: {

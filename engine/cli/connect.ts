@@ -4,6 +4,7 @@ import { findDatabase } from "../embedded-postgres/find-database.ts";
 import { openDatabase } from "../store/connection.ts";
 import type { Database } from "../store/connection.ts";
 import { DatabaseUnreachableError } from "../store/errors.ts";
+import { nameOf } from "./command-name.ts";
 import { configOf } from "./settings.ts";
 
 /**
@@ -22,9 +23,4 @@ export async function withDatabase<T>(command: Command, work: (database: Databas
   } finally {
     await database.close();
   }
-}
-
-/** `myzel epic stop`: with the names of the commands above it. */
-function nameOf(command: Command): string {
-  return command.parent === null ? command.name() : `${nameOf(command.parent)} ${command.name()}`;
 }

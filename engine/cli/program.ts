@@ -40,7 +40,8 @@ function forgiveReaders(command: string | undefined): void {
   process.stderr.on("error", () => undefined);
 }
 
-/** `myzel help epic file` → `myzel epic file --help`. */
+/** `myzel help epic file` → `myzel epic file --help`, `myzel version` → `myzel --version`. */
 function helpAsOption(args: readonly string[]): string[] {
+  if (args[0] === "version" && args.length === 1) return ["--version"];
   return args[0] === "help" ? [...args.slice(1), "--help"] : [...args];
 }

@@ -23,8 +23,12 @@ export interface NewTask {
   kind?: string | undefined;
 }
 
+/** What a list may be cut to: the values of `status`, and how completed tasks ended. */
+export const TASK_STATES = ["pending", "running", "completed", "succeeded", "failed"] as const;
+export type TaskState = (typeof TASK_STATES)[number];
+
 export interface TaskFilter {
-  status?: string | undefined;
+  status?: TaskState | undefined;
   addressee?: string | undefined;
   /** Undefined: all. */
   limit?: number | undefined;
@@ -33,7 +37,11 @@ export interface TaskFilter {
 /** Newest first. */
 export async function listTasks(database: Database, filter: TaskFilter): Promise<TaskRow[]> {
   let query = database.db.selectFrom("tasks").selectAll().orderBy("created_at", "desc").orderBy("id", "desc");
-  if (filter.status !== undefined) query = query.where("status", "=", filter.status);
+  const { status } = filter;
+  if (status === "succeeded" || status === "failed") {
+    const success = sql<boolean>`coalesce(result ->> 'success' = 'true', false)`;
+    query = query.where("status", "=", "completed").where(success, "=", status === "succeeded");
+  } else if (status !== undefined) query = query.where("status", "=", status);
   if (filter.addressee !== undefined) query = query.where("addressee", "=", filter.addressee);
   if (filter.limit !== undefined) query = query.limit(filter.limit);
   return await asking(query.execute());

@@ -376,6 +376,18 @@ describe("epics on the command line", () => {
     },
   );
 
+  it("show --watch --exit-status ends with 1 where the epic is not finished", async () => {
+    const stopped = await filed();
+    await cli.db.pool.query("select stop_epic($1)", [stopped]);
+    const code = async (...args: string[]) => (await myzel(["epic", "show", ...args], { env: cli.env })).code;
+    assert.equal(await code(stopped, "--watch"), 0);
+    assert.equal(await code(stopped, "-w", "--exit-status"), 1);
+    const finished = await filed();
+    await cli.db.pool.query("select end_epic($1, 'finished', 'finished', 'Done.', true)", [finished]);
+    assert.equal(await code(finished, "-w", "--exit-status"), 0);
+    assert.equal(await code(finished, "--exit-status"), 2);
+  });
+
   it("list --watch keeps what ends while it is watched", async () => {
     const id = await filed();
     const watching = startMyzel(["epic", "list", "--watch", "--json"], { env: cli.env });

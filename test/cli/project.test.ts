@@ -146,8 +146,37 @@ describe("projects on the command line", () => {
     for (const command of ["show", "pause", "resume"])
       assert.match(await refused(command, "nope"), /no project "nope"\. There are: webapp\./);
     assert.match(await refused("set", "nope", "--check", "x"), /no project "nope"/);
-    assert.match(await refused("tidy"), /unknown command 'tidy'/);
+    assert.match(await refused("tidy"), /unknown command 'tidy'\n\(see "myzel project --help"\)/);
     assert.equal((await myzel(["project"], { env: cli.env })).code, 2);
+  });
+
+  it("remove forgets an idle project and says what stays; --dry-run changes nothing", async () => {
+    await project("add", "webapp", "--repo", REPO, "--check", "npm test");
+    const task = await cli.db.insert({ repo_url: REPO });
+    const busy = await refused("remove", "webapp");
+    assert.match(busy, /Project webapp has 1 pending task, which go by its settings.*myzel project pause webapp/);
+    await cli.db.pool.query("select stop($1)", [task]);
+    assert.match(await project("remove", "webapp", "--dry-run"), /can be removed; nothing was changed/);
+    assert.ok(await row("webapp"));
+    const removed = await project("rm", "webapp");
+    assert.match(removed, /is removed; its tasks and epics stay.*myzel project add webapp --repo https:/);
+    assert.equal(await row("webapp"), undefined);
+    assert.equal(await cli.db.status(task), "completed");
+    assert.match(await refused("remove", "webapp"), /There is no project "webapp"/);
+  });
+
+  it("remove is refused while an epic is active or a run live, also as --dry-run; --json is the project as it was", async () => {
+    await project("add", "webapp", "--repo", REPO);
+    const filed = await cli.db.pool.query("select id from file_epic('project-mgr-webapp', 'Goal', $1)", [REPO]);
+    assert.equal(await cli.db.claimAll(), 1);
+    for (const args of [[], ["--dry-run"]])
+      assert.match(await refused("remove", "webapp", ...args), /has 1 active epic, 1 live run, which go by/);
+    await cli.db.pool.query("select stop_epic($1)", [filed.rows[0].id]);
+    assert.match(await refused("remove", "webapp"), /has 1 live run, which/);
+    await cli.db.pool.query("update runs set finished_at = now(), success = false, failure_code = 'stopped'");
+    const was = JSON.parse(await project("remove", "webapp", "--json"));
+    assert.deepEqual([was.name, was.repo_url, was.dry_run], ["webapp", REPO, false]);
+    assert.match(await project("ls"), /^No projects/);
   });
 
   it("pause holds what is not running, resume lets it go, both say how to undo it", async () => {

@@ -230,6 +230,46 @@ describe("what the command line shows", () => {
     assert.match(ran.stderr, /The task succeeded\.\n$/);
   });
 
+  it("logs -f ends with 0 however the task ended; with --exit-status with 1 where it did not succeed", async () => {
+    await clear();
+    const id = await cli.db.insert({});
+    await cli.db.claimAll();
+    await cli.db.settle(id, { action: "complete", success: false, failure_code: "max_turns", error: "Too many." });
+    const code = async (...args: string[]) => (await myzel(["logs", id, ...args], { env: cli.env })).code;
+    assert.equal(await code("-f"), 0);
+    assert.equal(await code("-f", "--exit-status"), 1);
+    const good = await completedTask();
+    assert.equal((await myzel(["logs", "-f", good.id, "--exit-status"], { env: cli.env })).code, 0);
+    assert.match(await cli.refused("logs", id, "--exit-status"), /--exit-status goes with --follow/);
+    assert.match(await cli.refused("logs", id, "-f", "--attempt", "1"), /'--attempt <n>' cannot be used with option/);
+  });
+
+  it("tasks --status succeeded and failed part the completed ones by how they ended", async () => {
+    await clear();
+    const good = await completedTask();
+    const cancelled = await cli.db.insert({});
+    await cli.db.pool.query("select stop($1)", [cancelled]);
+    await cli.db.insert({ prompt: "waits" });
+    const ids = async (status: string) =>
+      (await run("tasks", "--status", status, "--json"))
+        .split("\n")
+        .filter(Boolean)
+        .map((line) => JSON.parse(line).id);
+    assert.deepEqual(await ids("succeeded"), [good.id]);
+    assert.deepEqual(await ids("failed"), [cancelled]);
+    assert.equal((await ids("completed")).length, 2);
+  });
+
+  it("a cost is shown as money, whatever JSON makes of its digits", async () => {
+    await clear();
+    const id = await cli.db.insert({});
+    await cli.db.pool.query(
+      `update tasks set status = 'completed', result = '{"success": true, "cost_usd": 0.0012000000000000001}'`,
+    );
+    assert.match(await run("show", id), /cost_usd +\$0\.0012\n/);
+    assert.match(await run("show", id, "--json"), /0\.0012000000000000001/);
+  });
+
   it("Ctrl-C while following leaves the task going and says so", async () => {
     await clear();
     const id = await cli.db.insert({});

@@ -46,7 +46,7 @@ describe("usage of the command line", () => {
   it("commands below a command have a summary, help with examples, and a line in the help above", async () => {
     for (const name of ["epic", "project"]) {
       const { stdout } = await myzel([name, "--help"]);
-      const below = [...stdout.matchAll(/^ {2}(\w+) (?:\[\S+\] )?.* {2}\S/gm)].map((match) => match[1] ?? "");
+      const below = [...stdout.matchAll(/^ {2}(\w+)(?:\|\w+)? (?:\[\S+\] )?.* {2}\S/gm)].map((match) => match[1] ?? "");
       assert.ok(below.length >= 4, stdout);
       for (const command of below) {
         const help = await myzel([name, command, "--help"]);
@@ -82,6 +82,15 @@ describe("usage of the command line", () => {
     ];
     for (const args of wrong) assertOneSentence(await myzel(args, { env }), 2);
     assert.match((await myzel(["tusks"], { env })).stderr, /Did you mean tasks/);
+  });
+
+  it("after a mistake the help of that very command is named; version is --version, as in other tools", async () => {
+    const ran = await myzel(["epic", "list", "--al"]);
+    assert.match(ran.stderr, /\(see "myzel epic list --help"\)\n$/);
+    assert.match((await myzel(["taks"])).stderr, /Did you mean tasks\?\)\n\(see "myzel --help"\)\n$/);
+    const version = await myzel(["version"]);
+    assert.deepEqual(version, await myzel(["--version"]));
+    assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
   });
 
   it("all wrong settings are reported together, whether flag or variable", async () => {

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 import pg from "pg";
-import { findDatabase } from "../../engine/embedded-postgres/find-database.ts";
+import { findDatabase, findLogin } from "../../engine/embedded-postgres/find-database.ts";
 import { ensureLogins, LOGIN_ROLES, readLogins } from "../../engine/embedded-postgres/logins.ts";
 import { migrateDatabase } from "../../engine/store/migrate.ts";
 import { emptyDatabase } from "../support/postgres.ts";
@@ -98,13 +98,29 @@ test("a command line finds the operator's login through the data directory", asy
   assert.equal(await findDatabase(config, "reader"), logins.reader);
 });
 
-test("DATABASE_URL means its own database: with the login made for it, else as it stands", async (t) => {
+test("a DATABASE_URL that names a user is used as it is; one that names none takes the login made for it", async (t) => {
   const options = await setting(t);
   const logins = await ensureLogins(options);
   const { dataDir } = options;
-  assert.equal(await findDatabase({ databaseUrl: options.adminUrl, dataDir }), logins.operator);
-  const other = "postgresql://me@elsewhere.example/myzel";
+  // Nobody who comes as a reader, or under a name of his own, becomes the operator.
+  for (const databaseUrl of [options.adminUrl, logins.reader])
+    assert.equal(await findDatabase({ databaseUrl, dataDir }), databaseUrl);
+  const url = new URL(options.adminUrl);
+  url.username = url.password = "";
+  assert.equal(await findDatabase({ databaseUrl: url.href, dataDir }), logins.operator);
+  assert.equal(await findDatabase({ databaseUrl: url.href, dataDir }, "engine"), logins.engine);
+  const other = "postgresql://elsewhere.example/myzel";
   assert.equal(await findDatabase({ databaseUrl: other, dataDir }), other);
+});
+
+test("the engine and its runs take the logins made for them, whoever DATABASE_URL names", async (t) => {
+  const options = await setting(t);
+  const logins = await ensureLogins(options);
+  const config = { databaseUrl: options.adminUrl, dataDir: options.dataDir };
+  assert.equal(await findLogin(config, "engine"), logins.engine);
+  assert.equal(await findLogin(config, "pod"), logins.pod);
+  const other = "postgresql://me@elsewhere.example/myzel";
+  assert.equal(await findLogin({ ...config, databaseUrl: other }, "pod"), other);
 });
 
 test("spoiled logins are said without quoting them", async (t) => {

@@ -1,7 +1,7 @@
 /** `myzel engine`: the daemon alone, as in a container. Changes no schema and starts no database. */
 import type { Command } from "commander";
 import type { Config } from "../../config.ts";
-import { findDatabase } from "../../embedded-postgres/find-database.ts";
+import { findLogin } from "../../embedded-postgres/find-database.ts";
 import { createHealth, type Health } from "../../health.ts";
 import { type Probes, serveProbes } from "../../http/probes.ts";
 import { createLogger } from "../../logging.ts";
@@ -30,7 +30,7 @@ Examples:
 }
 
 async function runUntilStopped(config: Config): Promise<void> {
-  const databaseUrl = await findDatabase(config, "engine");
+  const databaseUrl = await findLogin(config, "engine");
   const podDatabaseUrl = await demandPodLogin(config);
   const log = createLogger({ level: config.logLevel, readable: process.stdout.isTTY });
   const stop = stopSignals((name) => log.info({ signal: name }, "stopping; runs go on"));
@@ -60,7 +60,7 @@ async function openProbes(port: number | undefined, health: Health): Promise<Pro
 /** Never the engine's own login: what runs agents must not hold it. */
 async function demandPodLogin(config: Config): Promise<string> {
   if (config.podDatabaseUrl !== undefined) return config.podDatabaseUrl;
-  const url = await findDatabase(config, "pod");
+  const url = await findLogin(config, "pod");
   if (url !== config.databaseUrl) return url;
   throw new UsageError(
     `How do runs reach the database? Set MYZEL_POD_DATABASE_URL to a login in the role ${config.rolePrefix}_pod, or run myzel up once, which makes one.`,

@@ -17,9 +17,10 @@ interface Options {
 
 export function defineList(command: Command): void {
   command
+    .alias("ls")
     .summary("list active epics, newest first")
     .option("--all", "those that have ended too")
-    .option("--watch", "draw it anew as it changes; without a terminal a line for each change")
+    .option("-w, --watch", "draw it anew as it changes; without a terminal a line for each change")
     .option("--json", "one object a line")
     .addHelpText(
       "after",

@@ -4,6 +4,7 @@ import { showEpic } from "../../store/epics.ts";
 import type { ShownEpic } from "../../store/epics.ts";
 import { findEpic } from "../../store/find-task.ts";
 import { withDatabase } from "../connect.ts";
+import { EXIT, UsageError } from "../failure.ts";
 import { addSettings } from "../settings.ts";
 import { say, sayJson } from "../terminal/output.ts";
 import { indented } from "../terminal/terminal-text.ts";
@@ -13,6 +14,7 @@ import { localPlan } from "./local-plan.ts";
 
 interface Options {
   watch?: boolean;
+  exitStatus?: boolean;
   json?: boolean;
 }
 
@@ -20,7 +22,8 @@ export function defineShow(command: Command): void {
   command
     .summary("show an epic, what it has spent and its tasks as a tree")
     .argument("<epic>", "id, its beginning or end, or @last")
-    .option("--watch", "draw it anew until it has ended; without a terminal a line for each change")
+    .option("-w, --watch", "draw it anew until it has ended; without a terminal a line for each change")
+    .option("--exit-status", "with --watch: exit code 1 where it is not finished")
     .option("--json", "one object with its task_list and notes")
     .addHelpText(
       "after",
@@ -32,20 +35,27 @@ Examples:
   myzel epic show 3f2a --json | jq -r '.task_list[] | select(.success == false) | .code'`,
     )
     .action(async (given: string, options: Options) => {
+      if (options.exitStatus === true && options.watch !== true)
+        throw new UsageError("--exit-status goes with --watch: the epic may not have ended yet.");
       await withDatabase(command, async (database) => {
         const id = await findEpic(database, given);
         const json = options.json === true;
         const screen = (epic: ShownEpic) => epicText(epic, process.stdout.columns || 140);
         if (options.watch === true) {
-          process.exitCode = await watch<ShownEpic>(
+          let finished = false;
+          const code = await watch<ShownEpic>(
             {
               look: () => showEpic(database, id),
               screen,
               sayChanges: (epic, before) => (json ? sayChangedObject(epic, before) : sayChangedLines(epic, before)),
-              isOver,
+              isOver: (epic) => {
+                finished = epic.state === "finished";
+                return isOver(epic);
+              },
             },
             { json },
           );
+          process.exitCode = code === EXIT.done && options.exitStatus === true && !finished ? EXIT.failed : code;
           return;
         }
         const epic = await showEpic(database, id);

@@ -17,7 +17,7 @@ interface Options {
 export function define(command: Command): void {
   command
     .option("--to <person>", "only what is for this addressee")
-    .option("--watch", "draw it anew as it changes; without a terminal each new question")
+    .option("-w, --watch", "draw it anew as it changes; without a terminal each new question")
     .option("--json", "one object a line")
     .addHelpText(
       "after",

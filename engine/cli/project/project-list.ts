@@ -8,6 +8,7 @@ import { projectTable } from "./project-text.ts";
 
 export function defineList(command: Command): void {
   command
+    .alias("ls")
     .summary("list projects")
     .option("--json", "one object a line")
     .addHelpText("after", "\nExample:\n  myzel project list")

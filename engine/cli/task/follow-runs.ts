@@ -23,8 +23,8 @@ export interface Following {
   signal: AbortSignal;
 }
 
-/** Begins with the newest run there is. Returns when the task is completed or gone, or on the signal. */
-export async function followRuns(following: Following): Promise<void> {
+/** Begins with the newest run there is. Returns whether the task succeeded: false where it is gone, too, or on the signal. */
+export async function followRuns(following: Following): Promise<boolean> {
   const { database, id, signal } = following;
   let shownAttempt = 0;
   let lastReason = "";
@@ -38,13 +38,20 @@ export async function followRuns(following: Following): Promise<void> {
       shownAttempt = run.attempt;
     }
     const newest = runs.at(-1);
-    if (progress === null) return note("The task is gone.");
-    if (progress.status === "completed" && newest?.finished_at !== null) return note(ending(progress.result));
+    if (progress === null) {
+      note("The task is gone.");
+      return false;
+    }
+    if (progress.status === "completed" && newest?.finished_at !== null) {
+      note(ending(progress.result));
+      return succeeded(progress.result);
+    }
     if (progress.status === "pending" && progress.reason !== lastReason)
       note(`Waiting: ${oneLine(progress.explanation)}`);
     lastReason = progress.reason;
     await delay(LOOK_MS, undefined, { signal }).catch(() => undefined);
   }
+  return false;
 }
 
 async function followRun({ database, config, show, signal }: Following, run: RunRow): Promise<void> {

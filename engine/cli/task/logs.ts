@@ -1,4 +1,5 @@
 /** `myzel logs`: what the agent said and did: the stored transcript, or the live log with `-f`. */
+import { Option } from "commander";
 import type { Command } from "commander";
 import type { Config } from "../../config.ts";
 import type { Database } from "../../store/connection.ts";
@@ -8,7 +9,7 @@ import { runsOf, taskProgress } from "../../store/show.ts";
 import type { RunRow } from "../../store/show.ts";
 import { transcriptLines } from "../../store/transcripts.ts";
 import { withDatabase } from "../connect.ts";
-import { EXIT } from "../failure.ts";
+import { EXIT, UsageError } from "../failure.ts";
 import { positiveInteger } from "../option-values.ts";
 import { addSettings, configOf } from "../settings.ts";
 import { note, say } from "../terminal/output.ts";
@@ -19,6 +20,7 @@ import { isJsonLine, transcriptText } from "./transcript-text.ts";
 
 interface Options {
   follow?: boolean;
+  exitStatus?: boolean;
   raw?: boolean;
   json?: boolean;
   attempt?: number;
@@ -28,24 +30,36 @@ export function define(command: Command): void {
   command
     .argument("<task>", "id, its beginning or end, or @last")
     .option("-f, --follow", "go on until the task has ended")
-    .option("--attempt <n>", "of this attempt (default: the newest)", positiveInteger)
+    .option("--exit-status", "with -f: exit code 1 where the task does not succeed")
+    .addOption(
+      new Option("--attempt <n>", "of this attempt (default: the newest)")
+        .argParser(positiveInteger)
+        .conflicts("follow"),
+    )
     .option("--raw", 'JSON lines as they are stored; of a live log its words as {type: "log", text}')
     .option("--json", "the same as --raw")
     .addHelpText(
       "after",
       `
+Following ends with 0 when all of the log was shown, however the task ended, unless you say --exit-status.
+
 Examples:
   myzel logs @last
   myzel logs -f 3f2a
+  myzel logs -f @last --exit-status && git fetch
   myzel logs 3f2a --attempt 1 --raw | jq -c 'select(.type == "result")'`,
     )
     .action(async (given: string, options: Options) => {
+      if (options.exitStatus === true && options.follow !== true)
+        throw new UsageError("--exit-status goes with --follow: the task may not have ended yet.");
       const config = configOf(command);
       const show = options.raw === true || options.json === true ? sayRaw : sayReadable;
       await withDatabase(command, async (database) => {
         const id = await findTask(database, given);
-        if (options.follow === true) process.exitCode = await followUntilInterrupt({ database, config, id, show });
-        else await printOne({ database, config, id, show, attempt: options.attempt });
+        if (options.follow === true) {
+          const code = await followUntilInterrupt({ database, config, id, show });
+          process.exitCode = code === EXIT.failed && options.exitStatus !== true ? EXIT.done : code;
+        } else await printOne({ database, config, id, show, attempt: options.attempt });
       });
     });
   addSettings(command);
@@ -98,13 +112,14 @@ async function sayNoRun(
   note(`Task ${id} has not run yet. ${oneLine(progress?.explanation ?? "")}`.trim());
 }
 
+/** As an exit code: how the task ended, or that somebody stopped looking. */
 async function followUntilInterrupt(printing: Printing): Promise<number> {
   const interrupt = new AbortController();
   const onInterrupt = () => interrupt.abort();
   process.once("SIGINT", onInterrupt);
   try {
-    await followRuns({ ...printing, signal: interrupt.signal });
-    if (!interrupt.signal.aborted) return EXIT.done;
+    const success = await followRuns({ ...printing, signal: interrupt.signal });
+    if (!interrupt.signal.aborted) return success ? EXIT.done : EXIT.failed;
     note(`No longer following; task ${printing.id} goes on.`);
     return EXIT.interrupted;
   } finally {

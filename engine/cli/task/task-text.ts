@@ -7,6 +7,7 @@ import {
   firstLine,
   indented,
   localTime,
+  money,
   oneLine,
   plain,
   shortId,
@@ -85,12 +86,19 @@ export function resultLines(result: unknown): string {
   for (const name of new Set([...FIRST, ...Object.keys(known)])) {
     const value = known[name] ?? null;
     if (value === null || (Array.isArray(value) && value.length === 0)) continue;
-    const shown = name === "branch" ? branchText(known) : value;
-    const text = Array.isArray(shown) ? shown.map(asText).join("\n") : asText(shown);
+    const shown = shownValue(name, known);
+    const text = (Array.isArray(shown) ? shown.map(asText).join("\n") : asText(shown)).trimEnd();
     if (text.includes("\n") || text.length > 100) long.push(`  ${plain(name)}\n${indented(text, "    ")}`);
     else short.push([oneLine(name), oneLine(text)]);
   }
   return [facts(short), ...long].filter((part) => part !== "").join("\n");
+}
+
+function shownValue(name: string, known: Result): unknown {
+  const value = known[name];
+  if (name === "branch") return branchText(known);
+  // As JSON has it: 0.0012000000000000001
+  return name === "cost_usd" && typeof value === "number" ? money(value) : value;
 }
 
 /** A branch that only the name is given of may not be on the remote. */

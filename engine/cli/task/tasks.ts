@@ -1,8 +1,8 @@
 /** `myzel tasks`: the list. */
 import { Option } from "commander";
 import type { Command } from "commander";
-import { listTasks } from "../../store/tasks.ts";
-import type { TaskRow } from "../../store/tasks.ts";
+import { listTasks, TASK_STATES } from "../../store/tasks.ts";
+import type { TaskRow, TaskState } from "../../store/tasks.ts";
 import { withDatabase } from "../connect.ts";
 import { positiveInteger } from "../option-values.ts";
 import { addSettings } from "../settings.ts";
@@ -14,7 +14,7 @@ import { taskLine, taskTable } from "./task-text.ts";
 const DEFAULT_LIMIT = 20;
 
 interface Options {
-  status?: string;
+  status?: TaskState;
   addressee?: string;
   limit: number;
   all?: boolean;
@@ -24,17 +24,19 @@ interface Options {
 
 export function define(command: Command): void {
   command
-    .addOption(new Option("--status <status>", "only these").choices(["pending", "running", "completed"]))
+    .addOption(
+      new Option("--status <status>", "only these; succeeded and failed are completed ones").choices([...TASK_STATES]),
+    )
     .option("--addressee <name>", "only those for this addressee")
-    .option("--limit <n>", "at most so many", positiveInteger, DEFAULT_LIMIT)
+    .option("-n, --limit <n>", "at most so many", positiveInteger, DEFAULT_LIMIT)
     .option("--all", "all of them")
-    .option("--watch", "draw it anew as it changes; without a terminal a line for each change")
+    .option("-w, --watch", "draw it anew as it changes; without a terminal a line for each change")
     .option("--json", "one object a line")
     .addHelpText(
       "after",
       `
 Examples:
-  myzel tasks --status pending
+  myzel tasks --status failed
   myzel tasks --addressee project-mgr-webapp --limit 50
   myzel tasks --all --json | jq -r 'select(.status == "completed") | .result.commit_sha'`,
     )
