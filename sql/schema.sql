@@ -657,7 +657,7 @@ create view unlaunched_runs as
 -- ensure_epic(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 9ff18eaece14
 -- epic_limit_names() returns text[], sql immutable, 089ae4878e71
 -- epic_problem(p epics) returns text, sql stable set search_path=public, pg_temp, 5a44b28d75a2
--- epic_waits_for(p_epic epics) returns text, plpgsql stable security definer set search_path=public, pg_temp, 7271e9c0c129
+-- epic_waits_for(p_epic epics) returns text, plpgsql stable security definer set search_path=public, pg_temp, f920fc1c03fd
 -- fails_too_often(p_epic epics, p_options task_options, p_task tasks) returns boolean, plpgsql, 68e2b6a17f0b
 -- failures_in_a_row(p_run_id uuid, p_code text) returns integer, plpgsql stable set enable_seqscan=off jit=off, 61d26fe423eb
 -- fair_ready_heads(p_limit integer, OUT heads uuid[], OUT to_judge text[]) returns record, sql stable, 42f91ed2ec79
@@ -667,7 +667,7 @@ create view unlaunched_runs as
 -- follow_deleted_task(p_task tasks) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 574c40676da2
 -- follow_ended_tasks(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 89cdbd38c12d
 -- follow_epic() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5a9cc31c05aa
--- follow_idle_epic(p_id uuid) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 605467990b03
+-- follow_idle_epic(p_id uuid) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 5babfdcceec1
 -- follow_project() returns trigger, plpgsql security definer set search_path=public, pg_temp, e3e9e2991b3e
 -- follow_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 03aa49b6ad33
 -- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 54ae4b79b930
@@ -685,6 +685,7 @@ create view unlaunched_runs as
 -- is_green(p_addressee text) returns boolean, plpgsql stable, be97175cac77
 -- is_to_judge(l lanes) returns boolean, sql immutable, 809be8cb121f
 -- judge_heads(p_heads uuid[], p_addressees text[], OUT may_start uuid[], OUT parked integer) returns record, plpgsql, b250c68beeb5
+-- keep_untold() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, a25beb4d4030
 -- lane_of(p_task tasks, OUT profile text, OUT role text, OUT credential text, OUT project text, OUT epic uuid, OUT paths text[]) returns record, plpgsql stable set search_path=public, pg_temp, 83a37d810267
 -- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 46002de4fc0e
 -- load_stopped_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, fe4d201bd686
@@ -754,7 +755,7 @@ create view unlaunched_runs as
 -- unwatched(p_host text, p_engine engine_state) returns text, sql stable, 885537333bc7
 -- utc_day() returns date, sql stable, c74db80dce70
 -- wake_engine() returns void, plpgsql, 2adcd8767f36
--- wake_green(p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]) returns void, plpgsql, 3942668dffef
+-- wake_green(p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]) returns void, plpgsql, 1b39aa40af62
 -- wake_idle_epics(p_epoch bigint) returns integer, plpgsql, 73360b54b8c0
 -- wake_up_excerpt_bytes() returns integer, sql immutable, de8bb3fb5a35
 -- wake_up_files(p_wake_up_id uuid) returns jsonb, sql stable, 75ea18b92209
@@ -802,6 +803,7 @@ CREATE TRIGGER tasks_guard_status BEFORE UPDATE OF status, started_at, completed
             WHEN 'completed'::text THEN new.completed_at IS NOT NULL AND jsonb_typeof(new.result) = 'object'::text
             ELSE NULL::boolean
         END, false)) EXECUTE FUNCTION guard_task_status();
+CREATE TRIGGER tasks_keep_untold BEFORE DELETE ON tasks FOR EACH ROW WHEN (old.created_by = 'engine'::text AND old.status <> 'completed'::text) EXECUTE FUNCTION keep_untold();
 CREATE TRIGGER tasks_log_delete AFTER DELETE ON tasks REFERENCING OLD TABLE AS old_rows FOR EACH STATEMENT EXECUTE FUNCTION log_deleted_rows();
 CREATE TRIGGER tasks_log_insert AFTER INSERT ON tasks REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION log_inserted_tasks();
 CREATE TRIGGER tasks_refuse_truncate BEFORE TRUNCATE ON tasks FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();
@@ -892,6 +894,7 @@ grant execute on function is_green(p_addressee text) to myzel_operator;
 grant execute on function is_green(p_addressee text) to myzel_reader;
 grant execute on function is_to_judge(l lanes) to myzel_engine;
 grant execute on function judge_heads(p_heads uuid[], p_addressees text[], OUT may_start uuid[], OUT parked integer) to myzel_engine;
+grant execute on function keep_untold() to myzel_engine;
 grant execute on function lane_of(p_task tasks, OUT profile text, OUT role text, OUT credential text, OUT project text, OUT epic uuid, OUT paths text[]) to myzel_engine;
 grant execute on function load_brief(p_run_id uuid, p_token text, p_bound_to text) to myzel_engine;
 grant execute on function load_brief(p_run_id uuid, p_token text, p_bound_to text) to myzel_pod;

@@ -291,12 +291,17 @@ begin
   if v_running > 0 then
     return format('%s of its tasks %s.', v_running, case v_running when 1 then 'runs' else 'run' end);
   end if;
-  return (
+  return coalesce((
     select format('%s for %s: %s', coalesce(o.kind, 'A task'), t.addressee, w.explanation)
     from task_options o
     join tasks t on t.id = o.task_id and t.status = 'pending'
     cross join lateral why_not_running(t.id) w
     where o.epic = p_epic.id
     order by t.created_at, t.id
-    limit 1);
+    limit 1),
+    -- a wake-up was deleted
+    format('Nothing of it is pending or running: %s', case
+      when not engine_is_live() then 'no engine is running that would wake its Green.'
+      when not is_green(p_epic.addressee) then 'the engine ends it within five minutes.'
+      else format('the engine wakes %s within five minutes.', p_epic.addressee) end));
 end $$;

@@ -89,8 +89,37 @@ begin
       and not exists (select from wake_up_results w where w.task_id = t.id and w.at >= t.completed_at)));
 end $$;
 
+-- A wake-up is deleted before it has ended: what it was to tell is told by the next one of its epic and Green. Until then
+-- it is kept as if the epic's first task told it. Of no epic, or of one that has ended, it goes with the wake-up.
+create or replace function keep_untold() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp
+  set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_nestloop = on set jit = off
+as $$
+declare
+  v_epic uuid;
+begin
+  select e.id into v_epic
+  from task_options o
+  join epics e on e.id = o.epic and e.state = 'active'
+  join tasks beginning on beginning.id = e.id
+  where o.task_id = old.id and o.kind = 'wake_up';
+  if v_epic is not null then
+    insert into wake_up_results as w (wake_up_id, task_id, at, result)
+    select v_epic, told.task_id, told.at, told.result from wake_up_results told where told.wake_up_id = old.id
+    on conflict (wake_up_id, task_id) do update set result = excluded.result, at = excluded.at;
+    update epic_notes set wake_up_id = null where wake_up_id = old.id and epic = v_epic;
+  end if;
+  return old;
+end $$;
+
+create or replace trigger tasks_keep_untold
+  before delete on tasks
+  for each row when (old.created_by = 'engine' and old.status <> 'completed')
+  execute function keep_untold();
+
 -- The options of a task that was deleted (or they alone were): perhaps nothing of its epic is left to run. At the end of
--- the transaction, when whoever created it has been woken. A wake-up that is deleted is found by wake_idle_epics().
+-- the transaction, when whoever created it has been woken. A wake-up that is deleted is found by wake_idle_epics(): who
+-- deletes it does not want that Green at once.
 create or replace function follow_deleted_options() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 begin
@@ -146,7 +175,8 @@ begin
 end $$;
 
 -- An active epic of which nothing is pending or running any more: its Green is woken once more and told so, as often as
--- a step may fail; then the epic ends. An epic of a Red, whose agents may create tasks, is finished.
+-- a step may fail; then the epic ends. An epic of a Red, whose agents may create tasks, is finished; one whose first task
+-- is gone, and its goal with it, is stopped.
 create or replace function follow_idle_epic(p_id uuid) returns void
   language plpgsql
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_nestloop = on set jit = off
@@ -169,6 +199,9 @@ begin
   case
     when v_epic.id is null then
       return;
+    when not exists (select from tasks t where t.id = p_id) then
+      perform end_epic(p_id, 'stopped', 'stopped',
+        'Its first task, which says its goal, was deleted, and nothing of it is pending or running.', false);
     when not is_green(v_epic.addressee) then
       perform end_epic(p_id, 'finished', 'finished', 'All of its tasks have ended.', false);
     when v_last.result ->> 'code' = 'stopped' then
@@ -194,7 +227,9 @@ begin
         then 'Your last run has ended, and nothing of the epic is pending or running. Create the next task, or call finish_epic.'
         else format('Your last run failed (%s): %s Nothing of the epic is pending or running. Go on where it was, or call finish_epic.',
           v_last.result ->> 'code', left(v_last.result ->> 'error', 500)) end);
-      perform wake_green(p_id, v_epic.addressee, 0, p_id, '{}');
+      -- with what deleted wake-ups were to tell, also of another Green, which nobody may ever wake again
+      perform wake_green(p_id, v_epic.addressee, 0, p_id,
+        array(select w.task_id from wake_up_results w where w.wake_up_id = p_id));
   end case;
 end $$;
 
@@ -216,7 +251,7 @@ begin
 end $$;
 
 -- Wakes a Green with these results and with what else is to be told to it: a task for it, or its pending wake-up of the
--- same epic, which the results join. p_task_id: a task of that Green, for the repository and the profile.
+-- same epic, which the results join; and what a deleted one was to tell (keep_untold()). p_task_id: a task of that Green, for the repository and the profile.
 -- One that somebody has locked is not joined: it is being claimed or edited, and he may wait for the epic that we hold.
 -- Locks: wake-ups of this epic and addressee, until the end of the transaction; the pending one (skipping a locked one).
 create or replace function wake_green(
@@ -249,6 +284,18 @@ begin
   insert into wake_up_results as w (wake_up_id, task_id, result)
   select v_id, t.id, t.result from tasks t where t.id = any (p_results)
   on conflict (wake_up_id, task_id) do update set result = excluded.result, at = excluded.at;
+  with kept as (
+    delete from wake_up_results w
+    where w.wake_up_id = p_epic and (w.task_id = any (p_results)
+      or coalesce((select t.created_by from tasks t where t.id = w.task_id), p_addressee) = p_addressee)
+    returning w.task_id, w.at, w.result
+  )
+  insert into wake_up_results (wake_up_id, task_id, at, result)
+  select v_id, kept.task_id, kept.at, kept.result from kept
+  -- what was run again since is told when it ends
+  where not exists (
+    select from tasks t where t.id = kept.task_id and (t.status <> 'completed' or t.completed_at > kept.at))
+  on conflict (wake_up_id, task_id) do nothing;
   update epic_notes set wake_up_id = v_id where epic = p_epic and addressee = p_addressee and wake_up_id is null;
 
   if not v_new then

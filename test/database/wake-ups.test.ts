@@ -93,6 +93,50 @@ describe("wake-ups", () => {
     assert.equal((await query("select from wake_up_results")).length, 8);
   });
 
+  describe("a wake-up that somebody deletes", () => {
+    const deleteWakeUps = () =>
+      query("delete from tasks t using task_options o where o.task_id = t.id and o.kind = 'wake_up' returning t.id");
+
+    for (const running of [false, true]) {
+      it(`before it has ended (${running ? "running" : "pending"}) leaves what it was to tell to the next one`, async () => {
+        const id = await stage.file();
+        await stage.plan([{ prompt: "a" }, { prompt: "b" }]);
+        await stage.work("a", { summary: "A is done." });
+        if (running) await stage.db.claimAll();
+        assert.equal((await deleteWakeUps()).length, 1);
+        await stage.work("b", { summary: "B is done." });
+        const [wakeUp, ...others] = await stage.wakeUps(id);
+        assert.equal(others.length, 0);
+        assert.match(wakeUp?.["prompt"], /1\. Task [^]*A is done\.[^]*2\. Task [^]*B is done\./);
+        assert.equal((await query("select from wake_up_results")).length, 2);
+      });
+    }
+
+    it("as the last open task of its epic: the epic says what it waits for, and the engine wakes Green with all of it", async () => {
+      const id = await stage.file();
+      await stage.plan([{ prompt: "a" }]);
+      await stage.work("a", { summary: "A is done." });
+      await deleteWakeUps();
+      await query("select beat($1)", [stage.db.epoch]);
+      const said = /^Nothing of it is pending or running: the engine wakes project-mgr-web within five minutes\.$/;
+      assert.match((await stage.epic(id))["waits_for"], said);
+      await query("select wake_idle_epics($1)", [stage.db.epoch]);
+      assert.match((await stage.wakeUps(id))[0]?.["prompt"], /1\. Task [^]*A is done\.[^]*Create the next task/);
+      await query("update engine_state set beat_at = null");
+      await deleteWakeUps();
+      assert.match((await stage.epic(id))["waits_for"], /: no engine is running that would wake its Green\.$/);
+    });
+
+    it("together with its whole epic takes everything with it", async () => {
+      const id = await stage.file();
+      await stage.plan([{ prompt: "a" }]);
+      await stage.work("a");
+      await query("delete from tasks");
+      assert.deepEqual(await query("select from wake_up_results"), []);
+      assert.equal((await stage.epic(id))["state"], "stopped");
+    });
+  });
+
   it("a group wakes once, with the last of it; or at the first failure, and once more with the rest", async () => {
     const id = await stage.file();
     const group = (names: string[]) => names.map((prompt) => ({ prompt, wake: "last" }));

@@ -155,6 +155,15 @@ describe("the judge of epics", () => {
       change: (h) => (at(h.events, 6).seq = 24),
       violation: /wake-up w never started after b joined it/,
     },
+    "a result that went with a deleted wake-up": {
+      change: (h) => {
+        h.events.push({ ...completed("w", "rw", 35), event: "deleted", from: "pending", to: null });
+        h.tasks.push(
+          task("w2", 37, { addressee: GREEN, kind: "wake_up", created_by: "engine", created_by_green: false }),
+        );
+      },
+      violation: /the result of task b went with the deleted wake-up w, and w2 did not tell it/,
+    },
     "somebody woken for what has ended": {
       change: (h) => h.tasks.push(task("w3", 60, { kind: "wake_up", created_by: "engine", created_by_green: false })),
       violation: /wake-up w3 was made after the end of epic e/,

@@ -24,6 +24,7 @@ export function epicViolationsOf(history: JudgedEpics): string[] {
   return [
     ...endedForAReason(history, book),
     ...toldOnce(history, book),
+    ...toldAgain(history, book),
     ...nobodyWokenAfterTheEnd(history, book),
     ...nothingStartsAfterTheEnd(history, book),
     ...childrenOnce(history, book),
@@ -114,6 +115,29 @@ function toldOnce(history: JudgedEpics, book: EpicBook): string[] {
   }
   const late = history.over ? history.told.filter((told) => !isRead(book, told)) : [];
   return [...violations, ...late.map((told) => `wake-up ${told.wake_up} never started after ${told.task} joined it`)];
+}
+
+/** What a wake-up was to tell that somebody deleted before it had ended is told by the next one. */
+function toldAgain({ told, tasks }: JudgedEpics, book: EpicBook): string[] {
+  return told.flatMap(({ wake_up, task, seq }) => {
+    const wakeUp = book.tasks.get(wake_up);
+    const events = book.eventsOf.get(wake_up) ?? [];
+    const deleted = events.find((event) => event.event === "deleted" && event.from !== "completed");
+    const sinceThen = (book.eventsOf.get(task) ?? []).some((event) => event.seq > seq);
+    if (wakeUp === undefined || deleted === undefined || deleted.seq < seq || sinceThen) return [];
+    const next = tasks.find(
+      (one) =>
+        one.kind === "wake_up" &&
+        one.epic === wakeUp.epic &&
+        one.addressee === wakeUp.addressee &&
+        one.at > deleted.at + SLACK_MS,
+    );
+    const wasActive = surelyActive(book, wakeUp.epic, deleted);
+    const again = told.some((one) => one.task === task && one.seq > deleted.seq);
+    return next !== undefined && wasActive && !again
+      ? [`the result of task ${task} went with the deleted wake-up ${wake_up}, and ${next.task} did not tell it`]
+      : [];
+  });
 }
 
 /** Each time the task ended, until it was run again or deleted. */

@@ -157,7 +157,10 @@ export async function readEpicHistory(admin: pg.Pool): Promise<EpicHistory> {
     const tasks = await rowsOf<EpicTask & { prompt: string }>(EPIC_TASKS);
     const told = await rowsOf<Told>(
       `select ${WITNESSED}, w.row ->> 'wake_up_id' as wake_up, w.row ->> 'task_id' as task from fault_suite.witness w
-       where w.what = 'wake_up_results' order by w.seq`,
+       where w.what = 'wake_up_results'
+         -- what a deleted wake-up was to tell is kept with the epic's first task until the next one tells it
+         and w.row ->> 'wake_up_id' not in (select e.row ->> 'id' from fault_suite.witness e where e.what = 'epics')
+       order by w.seq`,
     );
     const events = await rowsOf<EpicEvent>(
       `select ${WITNESSED}, w.row ->> 'task_id' as task, w.row ->> 'run_id' as run, w.row ->> 'event' as event,
@@ -244,7 +247,9 @@ export async function epicViolations(admin: pg.Pool): Promise<string[]> {
 export async function promptViolations(admin: pg.Pool): Promise<string[]> {
   const { rows } = await admin.query<{ what: string }>(
     `select format('wake-up %s does not name task %s, which it tells', w.wake_up_id, w.task_id) as what
-     from wake_up_results w join tasks t on t.id = w.wake_up_id
+     from wake_up_results w
+     join tasks t on t.id = w.wake_up_id
+     join task_options o on o.task_id = t.id and o.kind = 'wake_up'
      where position(w.task_id::text in t.prompt) = 0 limit 20`,
   );
   return rows.map(({ what }) => what);

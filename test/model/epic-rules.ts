@@ -164,6 +164,7 @@ export function followDeleted(model: Model, task: ModelTask): void {
   if (begun !== undefined) endEpic(model, begun, { state: "stopped", code: "stopped", stopRunning: true });
   const epic = activeEpic(model, task.epic);
   if (epic === undefined) return;
+  if (task.kind === "wake_up") keepUntold(model, epic, task);
   // what has never run, and whose creator is gone too, is of an epic that nobody can tell any more
   const known = model.tasks.has(task.parentId ?? "") || newestRun(model, task.id) !== undefined;
   if (known && isGreen(model, task.createdBy) && task.createdBy !== null) {
@@ -178,6 +179,14 @@ export function followDeleted(model: Model, task: ModelTask): void {
   if (task.kind !== "wake_up") followIdle(model, epic.id);
 }
 
+/** What a deleted wake-up was to tell is kept with the epic's first task, until the next wake-up takes it over. */
+function keepUntold(model: Model, epic: ModelEpic, wakeUp: ModelTask): void {
+  const beginning = model.tasks.get(epic.id);
+  if (beginning === undefined) return;
+  for (const [id, told] of wakeUp.told) beginning.told.set(id, told);
+  for (const one of model.notes) if (one.told === wakeUp) one.told = null;
+}
+
 /** An active epic of which nothing is left to run: its Green is woken, or it ends by what its Green did last. */
 export function followIdle(model: Model, id: string | null): void {
   const epic = activeEpic(model, id);
@@ -190,15 +199,17 @@ export function followIdle(model: Model, id: string | null): void {
   const last = tasks
     .filter((task) => task.addressee === epic.addressee)
     .toSorted((a, b) => (b.completedAt ?? 0) - (a.completedAt ?? 0))[0]?.result;
-  if (!isGreen(model, epic.addressee)) end("finished", "finished");
+  const root = model.tasks.get(epic.id);
+  if (root === undefined) end("stopped", "stopped");
+  else if (!isGreen(model, epic.addressee)) end("finished", "finished");
   else if (last?.code === "stopped") end("stopped", "stopped");
   else if (last?.attempt === null) end(last.success ? "finished" : "failed", last.success ? "finished" : "gave_up");
   else if (epic.stalls > 1 && epic.tasks >= epic.limits.tasks) end("failed", "max_tasks");
   else if (epic.stalls > epic.limits.failuresInARow) end("failed", "stalled");
   else {
     note(model, epic, { addressee: epic.addressee, about: "idle" });
-    const root = model.tasks.get(epic.id) ?? null;
-    wakeGreen(model, epic, { creation: null, addressee: epic.addressee, results: [], repoUrl: root?.repoUrl ?? null });
+    const kept = everyTask(model).filter((one) => root.told.has(one.id));
+    wakeGreen(model, epic, { creation: null, addressee: epic.addressee, results: kept, repoUrl: root.repoUrl });
   }
 }
 
@@ -231,6 +242,15 @@ function wakeGreen(
     });
   if (joined === undefined) model.born.push(wakeUp);
   for (const { id, result } of results) if (result !== null) wakeUp.told.set(id, { result, at: model.now });
+  const kept = model.tasks.get(epic.id)?.told ?? new Map();
+  for (const [id, told] of [...kept]) {
+    const task = model.tasks.get(id);
+    const mine = (task?.createdBy ?? addressee) === addressee;
+    if (!mine && !results.some((one) => one.id === id)) continue;
+    kept.delete(id);
+    const isOld = task !== undefined && (task.status !== "completed" || (task.completedAt ?? 0) > told.at);
+    if (!isOld && !wakeUp.told.has(id)) wakeUp.told.set(id, told);
+  }
   for (const one of model.notes) {
     if (one.epic === epic.id && one.addressee === addressee && one.told === null) one.told = wakeUp;
   }
