@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 const SHELL = "/bin/sh";
 
 /** A reader that takes nothing for so long is not waited for. */
-const READER_PATIENCE_MS = 2_000;
+const READER_PATIENCE_MS = 5_000;
 
 /** Ends this process with that exit code, when what it printed is read or nobody reads it. */
 export async function leave(exitCode: number): Promise<never> {
