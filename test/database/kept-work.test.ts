@@ -152,7 +152,7 @@ describe("what runs leave", () => {
     for (const seconds of [30, 60, 120]) {
       await attempt(overloaded, false);
       const { blocked_until, blocked_reason } = await credential();
-      assert.ok(Math.abs((blocked_until.getTime() - Date.now()) / 1000 - seconds) < 10, String(blocked_until));
+      assert.ok(Math.abs((blocked_until.getTime() - Date.now()) / 1000 - seconds) < 25, String(blocked_until));
       assert.equal(blocked_reason, "529");
       assert.match((await db.why(task)).explanation, /Credential "default" is blocked until .*: 529/);
     }

@@ -23,14 +23,15 @@ function play(request: ModelRequest): Answer {
     return playShop(request);
   }
   if (told.includes("BREAK")) return apiError(400, "It cannot be done.");
-  if (told.includes("LIMIT-ONCE") && !limitWasSaid) {
-    limitWasSaid = true;
-    return usageLimit(Math.floor(Date.now() / 1000) + 3600);
+  if (told.includes("LIMIT-ONCE") && limitResets === null) {
+    limitResets = Math.floor(Date.now() / 1000) + 3600;
+    return usageLimit(limitResets);
   }
   if (told.includes("LIMIT-ONCE")) return text("Done after the limit.");
   return playRed(request);
 }
-let limitWasSaid = false;
+/** When the usage limit is over; null: it was not reached yet. */
+let limitResets: number | null = null;
 
 function asks(request: ModelRequest, told: string): Answer {
   if (told.includes("Blue paint")) return calls(request, [finishEpic(true, "It is blue.")], "Done.");
@@ -148,7 +149,7 @@ describe("an epic", () => {
     const { rows } = await spine.pool.query("select * from why_not_running($1)", [red.id]);
     assert.equal(rows[0].reason, "credential");
     assert.match(rows[0].explanation, /is blocked until .*/);
-    assert.ok(blocked.blocked_until.getTime() > Date.now() + 3_600_000);
+    assert.ok(limitResets !== null && blocked.blocked_until.getTime() > limitResets * 1000);
     await spine.pool.query("update credentials set blocked_until = now()"); // as if the hour were over
     const epic = await ended(id);
     assert.deepEqual([epic.state, epic.summary], ["finished", "It went on."]);

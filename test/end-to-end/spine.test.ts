@@ -190,7 +190,7 @@ describe("from an INSERT to a pushed branch", () => {
       async () => (await spine.pool.query("select blocked_until from credentials where blocked_until > now()")).rows[0],
       300_000,
     );
-    assert.ok(blocked.blocked_until.getTime() > Date.now() + 3_500_000);
+    assert.ok(blocked.blocked_until.getTime() > Date.now() + 3_000_000);
     const why = await spine.pool.query("select * from why_not_running($1)", [id]);
     assert.equal(why.rows[0].reason, "credential");
     const asked = spine.model.requests.filter((request) => textsOf(request, "user").includes("LIMIT")).length;
