@@ -1,11 +1,30 @@
 /** How checkout and publish reach a repository: logins, keys and files that the run itself never holds. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { accessSync, chmodSync, constants, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { delimiter, join } from "node:path";
 import { test, type TestContext } from "node:test";
 import { userInfo } from "node:os";
-import { isRoot, launchSpec, needsRoot, openBench, temporaryDirectory, waitForEnd } from "./process-support.ts";
+import { fillMirror } from "../../engine/launch/process/mirror.ts";
+import {
+  isRoot,
+  launchSpec,
+  needsRoot,
+  openBench,
+  temporaryDirectory,
+  waitFor,
+  waitForEnd,
+} from "./process-support.ts";
 import { startSshd } from "../support/sshd.ts";
 
 /** A plain path becomes a URL, as in the real phases. */
@@ -241,3 +260,30 @@ async function openSshd(t: TestContext): Promise<{ port: number; command: string
   writeFileSync(known, `[127.0.0.1]:${port} ${readFileSync(join(directory, "host.pub"), "utf8")}`);
   return { port, key, command: `ssh -F /dev/null -i ${key} -o IdentitiesOnly=yes -o UserKnownHostsFile=${known}` };
 }
+
+test("a mirror that many runs have filled is packed anew, and nothing that somebody borrows is lost", async (t) => {
+  const directory = temporaryDirectory(t);
+  const clone = join(directory, "clone");
+  const git = (repository: string, ...words: string[]): string =>
+    execFileSync("git", ["-C", repository, "-c", "user.name=a", "-c", "user.email=a@b", ...words], {
+      encoding: "utf8",
+    }).trim();
+  execFileSync("git", ["init", "--quiet", clone]);
+  git(clone, "commit", "--quiet", "--allow-empty", "--message", "Start");
+  const mirror = { path: join(directory, "mirrors", "m.git"), gid: null };
+  assert.equal(await fillMirror(mirror, clone, t.signal), null);
+  const borrowed: string[] = [];
+  for (let at = 0; at < 60; at++) {
+    writeFileSync(join(clone, "file"), String(at));
+    borrowed.push(git(mirror.path, "hash-object", "-w", join(clone, "file")));
+    execFileSync("git", ["-C", mirror.path, "pack-objects", "--quiet", "objects/pack/pack"], {
+      input: `${borrowed.at(-1)}\n`,
+    });
+    git(mirror.path, "prune-packed");
+  }
+  const packs = () => readdirSync(join(mirror.path, "objects/pack")).filter((name) => name.endsWith(".pack"));
+  assert.ok(packs().length >= 60);
+  assert.equal(await fillMirror(mirror, clone, t.signal), null);
+  await waitFor("few packs", () => (packs().length < 5 && !existsSync(join(mirror.path, "gc.pid"))) || undefined);
+  for (const sha of borrowed) assert.equal(git(mirror.path, "cat-file", "-t", sha), "blob");
+});

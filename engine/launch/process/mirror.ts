@@ -15,6 +15,14 @@ import { removeTree } from "./remove-tree.ts";
 /** A repository that takes longer is not worth making its agent wait. */
 const TIMEOUT_MS = 60_000;
 
+/**
+ * Each run leaves a few objects or a pack, and git grows slow with thousands. git packs them anew where there are too many,
+ * one at a time and behind our back; nothing is thrown away, for somebody may be borrowing it.
+ */
+const PACKING = ["gc.auto=6700", "gc.autoPackLimit=50", "gc.autoDetach=true", "gc.pruneExpire=never"].flatMap(
+  (setting) => ["-c", setting],
+);
+
 /** Where the mirror of a repository lies. */
 export function mirrorPath(dataDir: string, repoUrl: string): string {
   return join(dataDir, "mirrors", `${mirrorName(repoUrl)}.git`);
@@ -38,12 +46,13 @@ export async function fillMirror(
   const limit = AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]);
   try {
     if (!existsSync(mirror.path)) await makeMirror(mirror, clone, limit);
-    // No pruning and no collection: somebody may be borrowing.
+    // No pruning: somebody may be borrowing.
     await git(
       ["-C", mirror.path, "fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance"],
       [clone, "+refs/heads/*:refs/heads/*", "+refs/remotes/*:refs/remotes/*", "+refs/tags/*:refs/tags/*"],
       limit,
     );
+    await git(["-C", mirror.path, ...PACKING, "gc", "--auto", "--quiet"], [], limit);
     return null;
   } catch (error) {
     return `the mirror was not filled: ${(error as Error).message}`;
