@@ -5,9 +5,10 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { findProgram } from "../../engine/cli/find-program.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { eventually } from "../support/waiting.ts";
-import { myzel, startMyzel } from "./run-myzel.ts";
+import { myzel, ROOT, startMyzel, startProgram } from "./run-myzel.ts";
 import type { Running } from "./run-myzel.ts";
 
 describe("myzel up", () => {
@@ -82,6 +83,30 @@ describe("myzel up", () => {
     assert.equal((await stop(running)).code, 0);
     assert.equal(existsSync(join(dataDir, "postgres", "postmaster.pid")), false, "the server is stopped");
   });
+
+  it("the end of its terminal ends it in order, however often that is told", async () => {
+    const up = await start();
+    up.child.kill("SIGHUP");
+    up.child.kill("SIGHUP");
+    const { code, stderr } = await stop(up, "SIGHUP");
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /embedded Postgres stopped/);
+    assert.equal(existsSync(join(dataDir, "postgres", "postmaster.pid")), false, "the server is stopped");
+  });
+
+  it(
+    "nohup lets it outlive its terminal",
+    { skip: findProgram("nohup") === null && "nohup is not installed" },
+    async () => {
+      running = startProgram("nohup", [join(ROOT, "bin", "myzel"), "up"], { env });
+      await ready(running);
+      running.child.kill("SIGHUP");
+      assert.equal((await myzel(["tasks"], { env })).code, 0);
+      assert.equal(running.child.exitCode, null);
+      assert.doesNotMatch(running.output.stderr, /Stopping/);
+      assert.equal((await stop(running, "SIGTERM")).code, 0);
+    },
+  );
 
   it("finds the same data again, also after kill -9", async () => {
     const first = await start();
