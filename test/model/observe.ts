@@ -3,6 +3,7 @@ import type pg from "pg";
 import { whyPending } from "./gates.ts";
 import { continuedRun } from "./kept-work.ts";
 import { newestRun, pendingTasks } from "./model.ts";
+import { sentenceOf, SQL_SENTENCE } from "./sentences.ts";
 import type { Model, ModelEpic, ModelRun, ModelTask } from "./model.ts";
 
 export function accountOfModel(model: Model): string[] {
@@ -21,7 +22,11 @@ export function accountOfModel(model: Model): string[] {
   for (const { project, day, runs, tokens, cents } of model.days) {
     lines.push(`spent by ${project || "all"} on ${day}: ${runs} runs, ${tokens} tokens, ${cents} cents`);
   }
-  for (const task of pendingTasks(model)) lines.push(`why ${task.id}: ${whyPending(model, task)}`);
+  for (const task of pendingTasks(model)) {
+    const reason = whyPending(model, task);
+    const sentence = sentenceOf(model, task, reason);
+    lines.push(`why ${task.id}: ${reason}${sentence === null ? "" : `: ${sentence}`}`);
+  }
   return lines.toSorted();
 }
 
@@ -109,7 +114,7 @@ const ACCOUNT = `
     round(cost_usd * 100))
   from project_days
   union all
-  select format('why %s: %s', t.id, w.reason)
+  select format('why %s: %s', t.id, ${SQL_SENTENCE})
   from tasks t cross join lateral why_not_running(t.id) w
   where t.status = 'pending'`;
 
