@@ -5,6 +5,7 @@ import { eventually } from "../../support/waiting.ts";
 import { startDaemon } from "./daemon.ts";
 import { cached } from "./cache.ts";
 import { goInstall } from "./go-install.ts";
+import type { NodeNetwork } from "./network.ts";
 import { PAUSE_IMAGE, PLACE } from "./place.ts";
 import { runProgram } from "./program.ts";
 
@@ -22,15 +23,25 @@ export async function containerdPrograms(): Promise<string> {
   );
 }
 
-/** Resolves when it answers. */
-export async function startContainerd(programs: string): Promise<void> {
+export const CILIUM_SOCKET = join(PLACE.directory, "cilium.sock");
+
+/**
+ * Resolves when it answers.
+ * @param plugins directories with programs for containers' networks
+ */
+export async function startContainerd(
+  programs: string,
+  { network, plugins }: { network: NodeNetwork; plugins: readonly string[] },
+): Promise<void> {
   const config = join(PLACE.directory, "containerd.toml");
   await mkdir(PLACE.cniConfig, { recursive: true });
-  await writeFile(join(PLACE.cniConfig, "10-bridge.conflist"), JSON.stringify(NETWORK));
-  await writeFile(config, CONFIG);
+  await writeFile(join(PLACE.cniConfig, "10-network.conflist"), JSON.stringify(network.containers));
+  await writeFile(config, configWith(plugins));
   const daemon = await startDaemon({
     program: join(programs, "containerd"),
     args: ["--config", config],
+    enter: network.enter,
+    environment: { CILIUM_SOCK: CILIUM_SOCKET },
     // The shim must be there too.
     path: `${programs}:${process.env["PATH"]}`,
     logFile: join(PLACE.directory, "containerd.log"),
@@ -53,7 +64,7 @@ async function containerd(programs: string, ...args: string[]): Promise<string> 
   return runProgram(join(programs, "ctr"), ["--address", PLACE.socket, "--namespace", "k8s.io", ...args]);
 }
 
-const CONFIG = `
+const configWith = (plugins: readonly string[]): string => `
 version = 3
 root = "${join(PLACE.directory, "containerd")}"
 state = "${join(PLACE.directory, "state")}"
@@ -70,25 +81,6 @@ state = "${join(PLACE.directory, "state")}"
   # What is mounted goes with the directory.
   netns_mounts_under_state_dir = true
   [plugins."io.containerd.cri.v1.runtime".cni]
-    bin_dirs = ["/usr/lib/cni"]
+    bin_dirs = ${JSON.stringify(plugins)}
     conf_dir = "${PLACE.cniConfig}"
 `;
-
-/** The bridge has its address already: as a gateway the plugin would switch on the machine's forwarding. */
-const NETWORK = {
-  cniVersion: "1.0.0",
-  name: "myzel-test",
-  plugins: [
-    {
-      type: "bridge",
-      bridge: PLACE.bridge,
-      ipMasq: false,
-      ipam: {
-        type: "host-local",
-        ranges: [[{ subnet: PLACE.subnet, gateway: PLACE.address }]],
-        routes: [{ dst: "0.0.0.0/0" }],
-        dataDir: join(PLACE.directory, "addresses"),
-      },
-    },
-  ],
-};

@@ -12,13 +12,21 @@ export interface Daemon {
 export async function startDaemon(options: {
   program: string;
   args: readonly string[];
+  /** What the command begins with (NodeNetwork.enter). */
+  enter?: readonly string[];
   /** PATH of the program. */
   path: string;
+  environment?: Readonly<Record<string, string>>;
   logFile: string;
 }): Promise<Daemon> {
-  const { program, args, path, logFile } = options;
+  const { program, args, enter = [], path, environment = {}, logFile } = options;
+  const [first = "", ...rest] = [...enter, program, ...args];
   const log = await open(logFile, "a", 0o600);
-  const child = spawn(program, args, { cwd: "/", env: { PATH: path }, stdio: ["ignore", log.fd, log.fd] });
+  const child = spawn(first, rest, {
+    cwd: "/",
+    env: { ...environment, PATH: path },
+    stdio: ["ignore", log.fd, log.fd],
+  });
   child.unref();
   await once(child, "spawn");
   await log.close();

@@ -6,6 +6,10 @@ import type { Clients } from "../support/clients.ts";
 
 const OVERLAY = join(import.meta.dirname, "../../../deploy/overlays/production");
 
+interface NetworkPolicy {
+  spec: { egress?: { to?: { ipBlock?: { cidr: string } }[] }[] };
+}
+
 interface Deployment {
   spec: { template: { spec: PodSpec } };
 }
@@ -16,8 +20,10 @@ interface PodSpec {
 }
 
 /**
- * @param options.apiServer where pods reach the API server: there is no Service address on the node. Its certificate is
- *   good for the name `kubernetes`.
+ * @param options.apiServer where pods reach the API server, if not at its Service's address. Its certificate is good for
+ *   the name `kubernetes`.
+ * @param options.databaseAddress what an operator writes into `network.yaml`
+ * @param options.gitSecrets what an operator writes into `git-secrets.yaml`
  */
 export async function deployEngine(
   clients: Clients,
@@ -25,22 +31,28 @@ export async function deployEngine(
     namespace: string;
     image: string;
     environment: Record<string, string>;
-    apiServer: { address: string; port: number };
+    apiServer?: { address: string; port: number };
+    databaseAddress?: string;
+    gitSecrets?: string;
   },
 ): Promise<void> {
-  const { namespace, image, environment, apiServer } = options;
+  const { namespace, image, environment, apiServer, databaseAddress, gitSecrets } = options;
+  const service = { KUBERNETES_SERVICE_HOST: "kubernetes", KUBERNETES_SERVICE_PORT: String(apiServer?.port) };
   for (const object of await render(OVERLAY)) {
     // Those are there already.
     if (["Namespace", "ServiceAccount", "Role", "RoleBinding", "Secret"].includes(object.kind)) continue;
     object.metadata.namespace = namespace;
     if (object.kind === "Deployment") {
-      const variables = {
-        ...environment,
-        KUBERNETES_SERVICE_HOST: "kubernetes",
-        KUBERNETES_SERVICE_PORT: String(apiServer.port),
-      };
-      adapt(object, { image, variables, hostAliases: [{ ip: apiServer.address, hostnames: ["kubernetes"] }] });
+      const variables = { ...environment, ...(apiServer === undefined ? {} : service) };
+      const hostAliases = apiServer === undefined ? [] : [{ ip: apiServer.address, hostnames: ["kubernetes"] }];
+      adapt(object, { image, variables, hostAliases });
     }
+    if (databaseAddress !== undefined && object.metadata.name === "myzel-runs-to-database") {
+      const [rule] = (object as unknown as NetworkPolicy).spec.egress ?? [];
+      for (const { ipBlock } of rule?.to ?? []) if (ipBlock !== undefined) ipBlock.cidr = `${databaseAddress}/32`;
+    }
+    const files = object["data"] as Record<string, string> | undefined;
+    if (gitSecrets !== undefined && files?.["git-secrets.yaml"] !== undefined) files["git-secrets.yaml"] = gitSecrets;
     await createObject(clients.config, object);
   }
 }

@@ -7,8 +7,8 @@ export interface Forward {
   close(): Promise<void>;
 }
 
-/** Connections to a free port of `address` go on to `port` on 127.0.0.1. */
-export async function forward(address: string, port: number): Promise<Forward> {
+/** Connections to `at` (default: a free port) of `address` go on to `port` on 127.0.0.1. */
+export async function forward(address: string, port: number, at = 0): Promise<Forward> {
   const sockets = new Set<Socket>();
   const server = createServer((incoming) => {
     const outgoing = connect(port, "127.0.0.1");
@@ -22,7 +22,7 @@ export async function forward(address: string, port: number): Promise<Forward> {
       from.pipe(to);
     }
   });
-  server.listen(0, address);
+  server.listen(at, address);
   await once(server, "listening");
   return {
     port: (server.address() as AddressInfo).port,

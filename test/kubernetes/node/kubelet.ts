@@ -6,18 +6,28 @@ import { writeKubeconfig } from "../support/certificates.ts";
 import { clusterProgram } from "../support/cluster-program.ts";
 import { makePart, type Part } from "../support/part.ts";
 import { stablePorts } from "../../support/ports.ts";
+import type { NodeNetwork } from "./network.ts";
 import { PLACE } from "./place.ts";
 
-/** Starts it; the node registers itself, and is ready some seconds later. */
-export async function startKubelet(cluster: TestCluster, nodeName: string): Promise<Part> {
+/**
+ * Starts it; the node registers itself, and is ready some seconds later.
+ * @param options.server the API server as the node reaches it; its certificate is good for the name `kubernetes`
+ */
+export async function startKubelet(
+  cluster: TestCluster,
+  { nodeName, network, server }: { nodeName: string; network: NodeNetwork; server: string },
+): Promise<Part> {
   const subject = `/O=system:nodes/CN=system:node:${nodeName}`;
-  const certificate = await cluster.authority.sign({ name: "kubelet", subject, names: `IP:${PLACE.address}` });
+  const certificate = await cluster.authority.sign({ name: "kubelet", subject, names: `IP:${network.nodeAddress}` });
   const kubeconfig = join(PLACE.directory, "kubelet.kubeconfig");
   const config = join(PLACE.directory, "kubelet.json");
-  const { server, authority } = cluster;
+  const { authority } = cluster;
   const [port = 0] = await stablePorts(1);
-  await writeKubeconfig(kubeconfig, { server, authority, client: certificate });
-  await writeFile(config, JSON.stringify({ ...CONFIG, port, ...accessOf(cluster, certificate) }));
+  await writeKubeconfig(kubeconfig, { server, serverName: "kubernetes", authority, client: certificate });
+  await writeFile(
+    config,
+    JSON.stringify({ ...CONFIG, address: network.nodeAddress, port, ...accessOf(cluster, certificate) }),
+  );
   const part = makePart({
     program: await clusterProgram(),
     name: "kubelet",
@@ -26,11 +36,12 @@ export async function startKubelet(cluster: TestCluster, nodeName: string): Prom
       `--kubeconfig=${kubeconfig}`,
       `--hostname-override=${nodeName}`,
       // Not loopback, which it refuses.
-      `--node-ip=${PLACE.address}`,
+      `--node-ip=${network.nodeAddress}`,
       `--root-dir=${join(PLACE.directory, "kubelet")}`,
       `--cert-dir=${PLACE.directory}`,
     ],
     directory: PLACE.directory,
+    enter: network.enter,
   });
   await part.start();
   return part;
@@ -53,7 +64,6 @@ function accessOf(cluster: TestCluster, certificate: { certFile: string; keyFile
 const CONFIG = {
   apiVersion: "kubelet.config.k8s.io/v1beta1",
   kind: "KubeletConfiguration",
-  address: PLACE.address,
   containerRuntimeEndpoint: `unix://${PLACE.socket}`,
   cgroupDriver: "cgroupfs",
   cgroupRoot: `/${PLACE.cgroup}`,

@@ -1,16 +1,17 @@
 /**
- * What a node does to the machine beyond its own directory, and putting it back: a bridge, cgroups, mounts, kernel
- * settings, processes. Everything is found by the names in place.ts, so that also what a killed test left is put back.
+ * What a node does to the machine beyond its own directory, and putting it back: network devices, cgroups, mounts,
+ * kernel settings, processes. Everything is found by the names in place.ts, so that also what a killed test left is put back.
  */
 import { mkdir, readdir, readFile, rm, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually } from "../../support/waiting.ts";
+import { type NodeNetwork, removeNetworks } from "./network.ts";
 import { PLACE } from "./place.ts";
 import { runProgram } from "./program.ts";
 
 const CGROUPS = "/sys/fs/cgroup";
 
-/** Those that a kubelet changes. */
+/** Those that a kubelet changes, and the last one Cilium's agent. */
 const KERNEL_SETTINGS = [
   "vm/overcommit_memory",
   "vm/panic_on_oom",
@@ -18,17 +19,15 @@ const KERNEL_SETTINGS = [
   "kernel/panic_on_oops",
   "kernel/keys/root_maxkeys",
   "kernel/keys/root_maxbytes",
+  "kernel/timer_migration",
 ];
 
 /** Makes what the node needs; `restoreMachine` takes it away. */
-export async function prepareMachine(): Promise<void> {
+export async function prepareMachine(network: NodeNetwork): Promise<void> {
   await restoreMachine();
   await mkdir(PLACE.directory, { recursive: true, mode: 0o700 });
   await noteKernelSettings();
-  // With an address of its own: else it takes one of its ports', and changes it under the pods when that port goes.
-  await runProgram("ip", ["link", "add", PLACE.bridge, "address", PLACE.bridgeMac, "type", "bridge"]);
-  await runProgram("ip", ["address", "add", `${PLACE.address}/24`, "dev", PLACE.bridge]);
-  await runProgram("ip", ["link", "set", PLACE.bridge, "up"]);
+  await network.make();
   for (const hierarchy of await cgroupHierarchies()) await mkdir(join(hierarchy, PLACE.cgroup), { recursive: true });
 }
 
@@ -37,7 +36,7 @@ export async function restoreMachine(): Promise<void> {
   await endProcesses();
   await unmountAll();
   for (const hierarchy of await cgroupHierarchies()) await removeCgroup(join(hierarchy, PLACE.cgroup));
-  await runProgram("ip", ["link", "delete", PLACE.bridge]).catch(() => {});
+  await removeNetworks();
   await restoreKernelSettings();
   await rm(PLACE.directory, { recursive: true, force: true, maxRetries: 3 });
 }
@@ -57,7 +56,7 @@ async function restoreKernelSettings(): Promise<void> {
   }
 }
 
-/** containerd, its shims and the kubelet name our directory on their command lines; containers are in our cgroup. */
+/** containerd, its shims, the kubelet and Cilium name our directory on their command lines; containers are in our cgroup. */
 async function endProcesses(): Promise<void> {
   await eventually("the node's processes have ended", async () => {
     const pids = [...(await processesOfDirectory()), ...(await processesOfCgroups())];

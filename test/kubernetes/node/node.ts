@@ -11,15 +11,22 @@ import { eventually } from "../../support/waiting.ts";
 import { clientsFor, unlessNotFound } from "../support/clients.ts";
 import type { TestCluster } from "../support/cluster.ts";
 import { ownClusterProblem } from "../support/shared-cluster.ts";
+import { startCilium } from "./cilium/agent.ts";
+import { ciliumPrograms, ciliumProblem } from "./cilium/programs.ts";
 import { containerdPrograms, importImage, startContainerd } from "./containerd.ts";
+import { type Forward, forward } from "./forward.ts";
 import { exportImage } from "./images/buildah.ts";
 import { ensurePauseImage } from "./images/pause-image.ts";
 import { imagesProblem } from "./images/problem.ts";
 import { startKubelet } from "./kubelet.ts";
 import { prepareMachine, restoreMachine } from "./machine.ts";
+import { BRIDGE, CILIUM } from "./network.ts";
 import { PAUSE_IMAGE, PLACE } from "./place.ts";
 
 const READY_TIMEOUT_MS = 60_000;
+/** Where the API server listens in clusters, and where its Service does. */
+const API_PORT = 6443;
+const SERVICE_PORT = 443;
 const NEEDED = ["/usr/sbin/runc", "/usr/lib/cni/bridge", "/usr/lib/cni/host-local"];
 
 export interface TestNode {
@@ -45,17 +52,43 @@ export async function nodeProblem(): Promise<string | false> {
   return false;
 }
 
-/** Resolves when the node is ready. @throws Error with the end of the log of the part that did not start */
-export async function startNode(cluster: TestCluster): Promise<TestNode> {
+/** Why there can be no node here that enforces NetworkPolicies; false if there can (for `skip`). */
+export async function enforcingNodeProblem(): Promise<string | false> {
+  return (await nodeProblem()) || ciliumProblem();
+}
+
+/**
+ * Resolves when the node is ready.
+ * @param options.enforcing its network is Cilium's, which enforces NetworkPolicies and knows Services; the API server is
+ *   at port 6443 of `address`. Else it is a bridge that does neither; the API server's Service address is there all the
+ *   same.
+ * @throws Error with the end of the log of the part that did not start
+ */
+export async function startNode(
+  cluster: TestCluster,
+  { enforcing = false }: { enforcing?: boolean } = {},
+): Promise<TestNode> {
+  const network = enforcing ? CILIUM : BRIDGE;
   const programs = await containerdPrograms();
+  const cilium = enforcing ? await ciliumPrograms() : null;
   await ensurePauseImage();
-  await prepareMachine();
+  await prepareMachine(network);
   const name = "test-node";
+  let apiServer: Forward | null = null;
+  const stop = async (): Promise<void> => {
+    await restoreMachine();
+    await apiServer?.close();
+  };
   try {
-    await startContainerd(programs);
+    const apiPort = Number(new URL(cluster.server).port);
+    apiServer = enforcing
+      ? await forward(PLACE.address, apiPort, API_PORT)
+      : await forward(PLACE.apiService, apiPort, SERVICE_PORT);
+    const server = enforcing ? `https://${PLACE.address}:${API_PORT}` : cluster.server;
+    await startContainerd(programs, { network, plugins: [...(cilium === null ? [] : [cilium]), "/usr/lib/cni"] });
     const addImage = (image: string): Promise<void> => addImageTo(programs, image);
     await addImage(PAUSE_IMAGE);
-    const kubelet = await startKubelet(cluster, name);
+    const kubelet = await startKubelet(cluster, { nodeName: name, network, server });
     const { core } = clientsFor(cluster.kubeconfig);
     const isReady = async (): Promise<boolean> => {
       await kubelet.checkAlive();
@@ -63,9 +96,10 @@ export async function startNode(cluster: TestCluster): Promise<TestNode> {
       return node?.status?.conditions?.some(({ type, status }) => type === "Ready" && status === "True") ?? false;
     };
     await eventually("the node is ready", isReady, READY_TIMEOUT_MS);
-    return { name, address: PLACE.address, addImage, stop: restoreMachine };
+    if (cilium !== null) await startCilium(cluster, { programs: cilium, nodeName: name, server });
+    return { name, address: PLACE.address, addImage, stop };
   } catch (error) {
-    await restoreMachine();
+    await stop();
     throw error;
   }
 }

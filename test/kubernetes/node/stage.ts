@@ -36,8 +36,8 @@ export interface Stage {
   served: HttpRemote;
   /** For the test's own files. */
   scratch: string;
-  /** The URL of something on loopback as pods reach it. */
-  forPods(url: string): Promise<string>;
+  /** The URL of something on loopback as pods reach it: at the node's address and a free port, or where it is asked for. */
+  forPods(url: string, at?: { address: string; port: number }): Promise<string>;
   /** Port of the node's address that leads to this one of loopback. */
   portForPods(port: number): Promise<number>;
   makeSecret(name: string, values: Record<string, string>): Promise<void>;
@@ -54,14 +54,18 @@ export interface DoneTask {
   result: Record<string, unknown>;
 }
 
-/** @param script of the model. What is started is ended by `close`, and here where not all of it starts. */
-export async function startStage(script: Script): Promise<Stage> {
+/**
+ * What is started is ended by `close`, and here where not all of it starts.
+ * @param script of the model
+ * @param options of the node
+ */
+export async function startStage(script: Script, options: { enforcing?: boolean } = {}): Promise<Stage> {
   const endings: (() => Promise<unknown>)[] = [];
   const close = async (): Promise<void> => {
     for (let end = endings.pop(); end !== undefined; end = endings.pop()) await end();
   };
   try {
-    return await buildStage(script, endings, close);
+    return await buildStage({ script, ...options }, endings, close);
   } catch (error) {
     await close();
     throw error;
@@ -69,7 +73,7 @@ export async function startStage(script: Script): Promise<Stage> {
 }
 
 async function buildStage(
-  script: Script,
+  { script, enforcing = false }: { script: Script; enforcing?: boolean },
   endings: (() => Promise<unknown>)[],
   close: () => Promise<void>,
 ): Promise<Stage> {
@@ -81,7 +85,7 @@ async function buildStage(
   const scratch = ending(await mkdtemp(join(tmpdir(), "myzel-stage-")), (path) => rm(path, { recursive: true }));
   await buildWorkerImage();
   const cluster = ending(await startCluster(), (running) => running.stop());
-  const node = ending(await startNode(cluster), (running) => running.stop());
+  const node = ending(await startNode(cluster, { enforcing }), (running) => running.stop());
   await node.addImage(WORKER_IMAGE);
   const clients = clientsFor(cluster.kubeconfig);
   const namespace = await freshNamespace(clients, "runs");
@@ -92,9 +96,12 @@ async function buildStage(
 
   const portForPods = async (port: number): Promise<number> =>
     ending<Forward>(await forward(node.address, port), (running) => running.close()).port;
-  const forPods = async (url: string): Promise<string> => {
+  const forPods: Stage["forPods"] = async (url, { address, port } = { address: node.address, port: 0 }) => {
     const moved = new URL(url);
-    moved.host = `${node.address}:${await portForPods(Number(moved.port))}`;
+    const made = ending(await forward(address, Number(moved.port), port), (running) => running.close());
+    // Not `host`: a port that the scheme implies would be left as it is.
+    moved.hostname = address;
+    moved.port = String(made.port);
     return moved.href;
   };
   const makeSecret = async (name: string, values: Record<string, string>): Promise<void> => {

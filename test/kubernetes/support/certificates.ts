@@ -53,18 +53,23 @@ async function keyPair(files: Certificate): Promise<Certificate> {
   return files;
 }
 
-/** Writes a kubeconfig that needs no other file. */
+/** Writes a kubeconfig that needs no other file. `serverName`: whose certificate it is, where that is not in the URL. */
 export async function writeKubeconfig(
   path: string,
-  options: { server: string; authority: Certificate; client: Certificate },
+  options: { server: string; serverName?: string; authority: Certificate; client: Certificate },
 ): Promise<void> {
   const base64 = async (file: string): Promise<string> => (await readFile(file)).toString("base64");
-  const { server, authority, client } = options;
+  const { server, serverName, authority, client } = options;
   const name = "myzel-test";
+  const cluster = {
+    server,
+    "certificate-authority-data": await base64(authority.certFile),
+    ...(serverName === undefined ? {} : { "tls-server-name": serverName }),
+  };
   const config = {
     apiVersion: "v1",
     kind: "Config",
-    clusters: [{ name, cluster: { server, "certificate-authority-data": await base64(authority.certFile) } }],
+    clusters: [{ name, cluster }],
     users: [
       {
         name,

@@ -21,8 +21,11 @@ export function makePart(options: {
   name: string;
   flags: readonly string[];
   directory: string;
+  /** What the command begins with, where it runs in another network. */
+  enter?: readonly string[];
 }): Part {
-  const { program, name, flags, directory } = options;
+  const { program, name, flags, directory, enter = [] } = options;
+  const [first = "", ...rest] = [...enter, program, name, ...flags];
   const logFile = join(directory, `${name}.log`);
   let child: ChildProcess | null = null;
   return {
@@ -32,7 +35,7 @@ export function makePart(options: {
     },
     async start() {
       const log = await open(logFile, "a", 0o600);
-      child = spawn(program, [name, ...flags], {
+      child = spawn(first, rest, {
         cwd: directory,
         env: { PATH: process.env["PATH"], HOME: directory, MYZEL_TEST_END_WITH_STDIN: "1" },
         stdio: ["pipe", log.fd, log.fd],
