@@ -70,6 +70,17 @@ describe("patience with the API server", () => {
     assert.equal(pauses.length, 2);
   });
 
+  it("gives a refusal its own time, however long the server was away before", async () => {
+    const began = performance.now();
+    let refused = 0;
+    const ask = async (): Promise<string> => {
+      if (performance.now() - began < 400) throw busy(20);
+      if (refused++ === 0) throw new ApiError({ status: 403, message: "its roles are not read yet", retryAfterMs: 10 });
+      return "done";
+    };
+    assert.equal(await withPatience({ limitMs: 300, busyLimitMs: 60_000 }, ask), "done");
+  });
+
   it("gives up at its limit, and at once where asking again cannot help", async () => {
     await assert.rejects(
       withPatience({ limitMs: 100 }, () => Promise.reject(busy(60_000))),
