@@ -78,7 +78,7 @@ const TASKS_AN_EPIC = 12;
 const MOST_FAULTS_AT_ONCE = 4;
 const DRAIN_MS = 180_000;
 /** Poll interval of the engines, and room for a slow machine. */
-const STARTS_WITHIN_MS = 6_000;
+const STARTS_WITHIN_MS = 20_000;
 
 /** What engines may log as errors while the database and the job server come and go. */
 const EXPLAINED = /cannot be reached|connection to the job server broke|driver has already been destroyed/;

@@ -50,7 +50,7 @@ const TURN = 5;
 const MOST_TRIES = 3;
 const BATCH = 64;
 /** Dead rows are counted once autovacuum has had time to do what the thresholds of the schema want done. */
-const VACUUMED_WITHIN_MS = 10_000;
+const VACUUMED_WITHIN_MS = 60_000;
 
 /** Lives through the day. Everything that it starts is ended. */
 export async function liveThroughADay(options: DayOptions): Promise<DayReport> {
