@@ -634,7 +634,7 @@ create view unlaunched_runs as
 -- begin_epic(p_task tasks, p_title text, p_limits jsonb) returns void, plpgsql, 6b02aaa291e7
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
 -- brief_continues(p_run runs) returns jsonb, plpgsql stable, 459c85219b59
--- changed_since_approval(p_merge tasks, p_source text) returns uuid, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, 79dd703b34ee
+-- changed_since_approval(p_merge tasks, p_source text) returns uuid, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, d05758397b67
 -- child_place_problem(p_repo_url text, p_child jsonb, p_project projects) returns text, sql immutable, ae5511c3cdc6
 -- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 42ac811168b2
 -- continued_run(p_task_id uuid, p_attempt integer) returns uuid, plpgsql stable set enable_seqscan=off jit=off, 1c3265e1efa0

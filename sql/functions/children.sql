@@ -157,9 +157,14 @@ begin
     return null; -- nobody was asked
   end if;
   return (
-    select r.task_id from runs r
-    where (r.finished_at is null or r.finished_at > v_approved_at)
-      and (r.settled_at is null or r.settled_at > v_approved_at)
+    select r.task_id
+    from (
+      -- by their indexes: not by walking every run there ever was
+      select * from runs where finished_at is null
+      union all
+      select * from runs where finished_at > v_approved_at
+    ) r
+    where (r.settled_at is null or r.settled_at > v_approved_at)
       and r.task_id <> p_merge.id and repository_key(r.repo_url) = repository_key(p_merge.repo_url)
       -- announced before it is pushed
       and case when r.announced ->> 'commit_sha' is not null then r.announced ->> 'branch'
