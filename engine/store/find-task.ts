@@ -36,6 +36,13 @@ export async function findTask(database: Database, given: string): Promise<strin
   return given === "@last" ? newest(TASK, await lastFiledTask(database)) : await find(database, TASK, given);
 }
 
+/** The ids of all of them, each once, in the order given. @throws NotFoundError as findTask, where one is none */
+export async function findTasks(database: Database, given: readonly string[]): Promise<string[]> {
+  const ids = new Set<string>();
+  for (const one of given) ids.add(await findTask(database, one));
+  return [...ids];
+}
+
 /** The epic's id. @throws NotFoundError as findTask */
 export async function findEpic(database: Database, given: string): Promise<string> {
   return given === "@last" ? newest(EPIC, await newestEpics(database, 1)) : await find(database, EPIC, given);

@@ -124,7 +124,13 @@ describe("completion in a real shell", () => {
         return ran.stdout.trimEnd().split("\n");
       };
       assert.deepEqual(await complete("myzel ta"), ["tasks\tlist tasks, newest first"]);
-      assert.deepEqual(await complete("myzel tasks --status "), ["pending", "running", "completed"]);
+      assert.deepEqual(await complete("myzel tasks --status "), [
+        "pending",
+        "running",
+        "completed",
+        "succeeded",
+        "failed",
+      ]);
       assert.deepEqual(await complete("myzel tasks --status=pe"), ["--status=pending"]);
       assert.deepEqual(await complete("myzel enqueue --file completion.f"), ["completion.fish"]);
     },

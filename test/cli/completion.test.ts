@@ -64,13 +64,23 @@ describe("shell completion", () => {
     assert.deepEqual(await complete("p"), ["pause", "project", "prune", "psql"]);
     assert.ok((await complete("")).includes("enqueue"));
     assert.deepEqual(await complete("enqueue", "--dr"), ["--dry-run"]);
-    assert.deepEqual(await complete("tasks", "--status", ""), ["pending", "running", "completed"]);
+    assert.deepEqual(await complete("tasks", "--status", ""), [
+      "pending",
+      "running",
+      "completed",
+      "succeeded",
+      "failed",
+    ]);
     assert.deepEqual(await complete("completion", "z"), ["zsh"]);
     assert.deepEqual(await complete("show", ""), [short, "@last"]);
     assert.deepEqual(await complete("inspect", short.slice(0, 2)), [short]);
     assert.deepEqual(await complete("logs", "-f", "@"), ["@last"]);
     assert.deepEqual(await complete("stop", "--reason", "x", "@"), ["@last"]);
     assert.deepEqual(await complete("show", short, ""), []);
+    assert.deepEqual(await complete("stop", short, "@"), ["@last"]);
+    assert.deepEqual(await complete("tasks", "--status=p"), ["--status=pending"]);
+    assert.deepEqual(await complete("tasks", "--status", "=", "p"), ["pending"]);
+    assert.deepEqual(await complete("show", "@", "l"), ["@last"]);
     assert.deepEqual(await complete("nonsense", ""), []);
   });
 

@@ -41,9 +41,31 @@ describe("steering from the command line", () => {
     assert.match(refused.stderr, /live run/);
   });
 
+  it("stop and retry take several tasks, each once; where one is none, nothing happens", async () => {
+    const other = await cli.db.insert({ prompt: "another" });
+    const statuses = async () => [await cli.db.status(task), await cli.db.status(other)];
+    assert.match(await cli.refused("stop", task, "ffffffff", other), /no task whose id begins or ends with "ffffffff"/);
+    assert.deepEqual(await statuses(), ["pending", "pending"]);
+    const stopped = await run("stop", task, other, task);
+    assert.equal(stopped.match(/is cancelled and will not run/g)?.length, 2, stopped);
+    assert.deepEqual(await statuses(), ["completed", "completed"]);
+    const retried = (await run("retry", task, other, "--json")).trimEnd().split("\n");
+    assert.deepEqual(
+      retried.map((line) => JSON.parse(line).id),
+      [task, other],
+    );
+    const waiting = startMyzel(["retry", task, other, "--wait"], { env: cli.env });
+    await eventually("it is seen pending", () => waiting.output.stderr.includes("pending: "));
+    await run("stop", task, other);
+    const ran = await waiting.ended;
+    assert.equal(ran.code, 1);
+    assert.match(ran.stdout, new RegExp(`Task ${task} failed\\.[^]*Task ${other} failed\\.`));
+  });
+
   it("why gives the sentence, and with --json the code too", async () => {
     await cli.db.claimAll();
     const second = await cli.db.insert({ addressee: "a", prompt: "q" });
+    await cli.db.pool.query("update engine_state set beat_at = myzel_now()"); // however long the tests before took
     assert.match(await run("why", second), /The only slot of "a" is taken|tasks? of "a"/);
     const why = JSON.parse(await run("why", second, "--json"));
     assert.deepEqual(Object.keys(why), ["id", "reason", "explanation"]);

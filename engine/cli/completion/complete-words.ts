@@ -40,10 +40,10 @@ async function candidatesFor(before: readonly string[], typed: string): Promise<
   if (option?.required === true) return await valuesOf(command, option, option.attributeName());
   if (typed.startsWith("-")) return command.createHelp().visibleOptions(command).flatMap(flags);
   const given = rest.filter((word, at) => !word.startsWith("-") && optionOf(command, rest[at - 1])?.required !== true);
-  if (given.length > 0) return [];
-  if (command.commands.length > 0)
+  if (command.commands.length > 0 && given.length === 0)
     return command.commands.map((one) => ({ value: one.name(), description: one.summary() || one.description() }));
-  const argument = command.registeredArguments[0];
+  const last = command.registeredArguments.at(-1);
+  const argument = command.registeredArguments[given.length] ?? (last?.variadic === true ? last : undefined);
   return argument === undefined ? [] : await valuesOf(command, argument, argument.name());
 }
 

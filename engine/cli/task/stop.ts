@@ -1,6 +1,6 @@
-/** `myzel stop`: stops a running task, cancels a pending one. */
+/** `myzel stop`: stops running tasks, cancels pending ones. */
 import type { Command } from "commander";
-import { findTask } from "../../store/find-task.ts";
+import { findTasks } from "../../store/find-task.ts";
 import { stopTask } from "../../store/steer.ts";
 import { withDatabase } from "../connect.ts";
 import { addSettings } from "../settings.ts";
@@ -9,21 +9,26 @@ import { shortId } from "../terminal/terminal-text.ts";
 
 export function define(command: Command): void {
   command
-    .argument("<task>", "id, its beginning or end, or @last")
+    .argument("<task...>", "ids, their beginnings or ends, or @last")
     .option("--reason <text>", "becomes the error of its result")
-    .option("--json", "the task as an object")
+    .option("--json", "each task as an object, one a line")
     .addHelpText(
       "after",
       `
+Where one of several ids is none, nothing is stopped.
+
 Examples:
   myzel stop @last
+  myzel stop $(myzel tasks --status pending --addressee worker-1 --json | jq -r .id)
   myzel stop 3f2a --reason "the wrong branch"`,
     )
-    .action(async (given: string, options: { reason?: string; json?: boolean }) => {
+    .action(async (given: string[], options: { reason?: string; json?: boolean }) => {
       await withDatabase(command, async (database) => {
-        const { task, before } = await stopTask(database, await findTask(database, given), options.reason);
-        if (options.json === true) sayJson(task);
-        else say(sentence(task.id, before));
+        for (const id of await findTasks(database, given)) {
+          const { task, before } = await stopTask(database, id, options.reason);
+          if (options.json === true) sayJson(task);
+          else say(sentence(task.id, before));
+        }
       });
     });
   addSettings(command);

@@ -52,7 +52,7 @@ function createLiveLine(): ProgressDisplay {
   return {
     show(progress) {
       const text = `${progress.state}, ${duration(Date.now() - begun)}: ${progress.explanation}`;
-      process.stderr.write(clear + oneLine(text, (process.stderr.columns || 80) - 1));
+      process.stderr.write(clear + oneLine(text, (process.stderr.columns || 80) - 3));
     },
     remark(text) {
       process.stderr.write(clear);
