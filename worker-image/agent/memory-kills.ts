@@ -1,7 +1,8 @@
 /**
  * How often the kernel killed a process of this container for want of memory.
  *
- * It usually kills the CLI and leaves the phase alive, which then is the only one who can tell.
+ * Where it ends single processes, and not the container as a whole, it usually kills the CLI and leaves the phase alive,
+ * which then is the only one who can tell.
  */
 import { readFileSync } from "node:fs";
 
