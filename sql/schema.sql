@@ -637,7 +637,7 @@ create view unlaunched_runs as
 -- changed_since_approval(p_merge tasks, p_source text) returns uuid, plpgsql stable set search_path=public, pg_temp enable_seqscan=off jit=off, d05758397b67
 -- child_place_problem(p_repo_url text, p_child jsonb, p_project projects) returns text, sql immutable, ae5511c3cdc6
 -- claim_runs(p_epoch bigint, p_launcher text, p_host text, p_limit integer, p_run_ids uuid[], p_token_hashes bytea[]) returns TABLE(to_launch jsonb, drained integer, next_look_ms integer), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_bitmapscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 42ac811168b2
--- continued_run(p_task_id uuid, p_attempt integer) returns uuid, plpgsql stable set enable_seqscan=off jit=off, 1c3265e1efa0
+-- continued_run(p_task_id uuid, p_attempt integer) returns uuid, plpgsql stable set enable_seqscan=off jit=off, e4b4e427dfc8
 -- create_child(p_creator text, p_parent_id uuid, p_repo_url text, p_epic uuid, p_depth integer, p_run_id uuid, p_child jsonb) returns void, plpgsql, 493e2a42b148
 -- create_children(p_parent tasks, p_run_id uuid, p_tasks jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 9f1cc9b3b304
 -- credential_gate(p_name text) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, bb8b1ca4339f

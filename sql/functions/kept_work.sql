@@ -51,7 +51,7 @@ begin
 end $$;
 
 -- The run whose work this attempt goes on from: the newest one that the engine repeated by itself and that left
--- something, else the one that a person named. Null: it starts from the start.
+-- something, else the one that a person named or the newest before it. Null: it starts from the start.
 create or replace function continued_run(p_task_id uuid, p_attempt integer) returns uuid
   language plpgsql stable set enable_seqscan = off set jit = off as $$
 begin
@@ -61,8 +61,14 @@ begin
       where r.task_id = p_task_id and r.attempt < p_attempt and r.retry_at is not null
       order by r.attempt desc
       limit 1),
-    (select r.id from task_options o join runs r on r.id = o.continue_run join run_work w on w.run_id = r.id
-      where o.task_id = p_task_id and r.task_id = p_task_id and r.finished_at is not null));
+    (select r.id from task_options o
+      join runs named on named.id = o.continue_run
+      -- it was live when it was named, and may have left nothing
+      join runs r on r.task_id = named.task_id and r.attempt <= named.attempt and r.finished_at is not null
+      join run_work w on w.run_id = r.id
+      where o.task_id = p_task_id and named.task_id = p_task_id
+      order by r.attempt desc
+      limit 1));
 end $$;
 
 -- `continues` of a brief.

@@ -116,6 +116,19 @@ describe("what runs leave", () => {
     assert.equal((await bind(await live())).continues.code, "usage_limit", "of the newest that left something");
   });
 
+  it("who goes on from a live run that then leaves nothing goes on from what an earlier one left", async () => {
+    const first = await attempt({ code: "max_turns" });
+    await db.pool.query("select reschedule($1)", [task]);
+    await db.claimAll();
+    const second = await live();
+    await db.pool.query("select reschedule($1, continue => true)", [task]);
+    await db.settle(task, { action: "complete", success: false, failure_code: "stopped", error: "x" });
+    await db.claimAll();
+    const third = await live();
+    assert.notEqual(third, second);
+    assert.equal((await bind(third)).continues.run_id, first);
+  });
+
   it("only the pod that the run is bound to may keep work, and nobody more than is allowed", async () => {
     await db.claimAll();
     const run = await live();
