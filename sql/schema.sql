@@ -667,7 +667,7 @@ create view unlaunched_runs as
 -- follow_deleted_task(p_task tasks) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 574c40676da2
 -- follow_ended_tasks(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 89cdbd38c12d
 -- follow_epic() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5a9cc31c05aa
--- follow_idle_epic(p_id uuid) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 5babfdcceec1
+-- follow_idle_epic(p_id uuid) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 8359b40e2737
 -- follow_project() returns trigger, plpgsql security definer set search_path=public, pg_temp, e3e9e2991b3e
 -- follow_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 03aa49b6ad33
 -- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 54ae4b79b930
@@ -685,7 +685,7 @@ create view unlaunched_runs as
 -- is_green(p_addressee text) returns boolean, plpgsql stable, be97175cac77
 -- is_to_judge(l lanes) returns boolean, sql immutable, 809be8cb121f
 -- judge_heads(p_heads uuid[], p_addressees text[], OUT may_start uuid[], OUT parked integer) returns record, plpgsql, b250c68beeb5
--- keep_untold() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, a25beb4d4030
+-- keep_untold() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 724a24eb949c
 -- lane_of(p_task tasks, OUT profile text, OUT role text, OUT credential text, OUT project text, OUT epic uuid, OUT paths text[]) returns record, plpgsql stable set search_path=public, pg_temp, 83a37d810267
 -- load_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 46002de4fc0e
 -- load_stopped_brief(p_run_id uuid, p_token text, p_bound_to text) returns jsonb, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, fe4d201bd686
@@ -755,10 +755,10 @@ create view unlaunched_runs as
 -- unwatched(p_host text, p_engine engine_state) returns text, sql stable, 885537333bc7
 -- utc_day() returns date, sql stable, c74db80dce70
 -- wake_engine() returns void, plpgsql, 2adcd8767f36
--- wake_green(p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]) returns void, plpgsql, 1b39aa40af62
+-- wake_green(p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]) returns void, plpgsql, a24df419dff5
 -- wake_idle_epics(p_epoch bigint) returns integer, plpgsql, 73360b54b8c0
 -- wake_up_excerpt_bytes() returns integer, sql immutable, de8bb3fb5a35
--- wake_up_files(p_wake_up_id uuid) returns jsonb, sql stable, 75ea18b92209
+-- wake_up_files(p_wake_up_id uuid) returns jsonb, sql stable, 64d5576ae1e1
 -- wake_up_goal_bytes() returns integer, sql immutable, a8ea8f3a94e0
 -- wake_up_line(p_place bigint, p_result wake_up_results, p_task tasks, p_options task_options) returns text, sql stable, 94041f12c7d2
 -- wake_up_prompt(p_id uuid, p_epic uuid, p_addressee text) returns text, sql stable set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on, 1c0290238204

@@ -90,7 +90,7 @@ begin
 end $$;
 
 -- A wake-up is deleted before it has ended: what it was to tell is told by the next one of its epic and Green. Until then
--- it is kept as if the epic's first task told it. Of no epic, or of one that has ended, it goes with the wake-up.
+-- each result is kept as if its own task told it. Of no epic, or of one that has ended, it goes with the wake-up.
 create or replace function keep_untold() returns trigger
   language plpgsql security definer set search_path = public, pg_temp
   set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_nestloop = on set jit = off
@@ -101,11 +101,14 @@ begin
   select e.id into v_epic
   from task_options o
   join epics e on e.id = o.epic and e.state = 'active'
-  join tasks beginning on beginning.id = e.id
   where o.task_id = old.id and o.kind = 'wake_up';
   if v_epic is not null then
     insert into wake_up_results as w (wake_up_id, task_id, at, result)
-    select v_epic, told.task_id, told.at, told.result from wake_up_results told where told.wake_up_id = old.id
+    select told.task_id, told.task_id, told.at, told.result
+    from wake_up_results told
+    join task_options o on o.task_id = told.task_id and o.epic = v_epic
+    join tasks t on t.id = told.task_id
+    where told.wake_up_id = old.id
     on conflict (wake_up_id, task_id) do update set result = excluded.result, at = excluded.at;
     update epic_notes set wake_up_id = null where wake_up_id = old.id and epic = v_epic;
   end if;
@@ -229,7 +232,10 @@ begin
           v_last.result ->> 'code', left(v_last.result ->> 'error', 500)) end);
       -- with what deleted wake-ups were to tell, also of another Green, which nobody may ever wake again
       perform wake_green(p_id, v_epic.addressee, 0, p_id,
-        array(select w.task_id from wake_up_results w where w.wake_up_id = p_id));
+        array(
+          select o.task_id from task_options o
+          join wake_up_results w on w.wake_up_id = o.task_id and w.task_id = o.task_id
+          where o.epic = p_id));
   end case;
 end $$;
 
@@ -286,8 +292,9 @@ begin
   on conflict (wake_up_id, task_id) do update set result = excluded.result, at = excluded.at;
   with kept as (
     delete from wake_up_results w
-    where w.wake_up_id = p_epic and (w.task_id = any (p_results)
-      or coalesce((select t.created_by from tasks t where t.id = w.task_id), p_addressee) = p_addressee)
+    using task_options o, tasks t
+    where o.epic = p_epic and t.id = o.task_id and (t.created_by = p_addressee or t.id = any (p_results))
+      and w.wake_up_id = t.id and w.task_id = t.id
     returning w.task_id, w.at, w.result
   )
   insert into wake_up_results (wake_up_id, task_id, at, result)
@@ -384,7 +391,7 @@ create or replace function wake_up_files(p_wake_up_id uuid) returns jsonb
     from (
       select w.task_id || '.json' as name, jsonb_pretty(w.result) as content
       from wake_up_results w
-      where w.wake_up_id = p_wake_up_id and octet_length(w.result::text) > wake_up_excerpt_bytes()
+      where w.wake_up_id = p_wake_up_id and w.task_id <> w.wake_up_id and octet_length(w.result::text) > wake_up_excerpt_bytes()
       union all
       select 'goal.md', goal.prompt
       from task_options o join tasks goal on goal.id = o.epic

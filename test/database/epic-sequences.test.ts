@@ -95,4 +95,23 @@ describe("sequences of epics kept", () => {
     for (const prompt of ["a", "b", "c"]) await stage.work(prompt, failed());
     assert.equal((await stage.epic(id))["end_code"], "max_failures_in_a_row");
   });
+
+  it("what a person stopped is no failure of its step", async () => {
+    const epic = await stage.file({ max_failures_in_a_row: 2 });
+    await stage.plan([
+      { prompt: "a", step: "1" },
+      { prompt: "b", step: "1" },
+    ]);
+    await query("select stop(id) from tasks where prompt = 'a'");
+    await stage.work("b", failed());
+    assert.equal((await stage.epic(epic))["state"], "active");
+  });
+
+  it("an epic that is run again has not stalled yet", async () => {
+    const epic = await stage.file();
+    await query("update epics set stalls = 2");
+    await query("select stop_epic($1)", [epic]);
+    await query("update tasks set status = 'pending' where id = $1", [epic]);
+    assert.deepEqual(await query("select state, stalls from epics"), [{ state: "active", stalls: 0 }]);
+  });
 });

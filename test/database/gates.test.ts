@@ -1,6 +1,7 @@
 /** Gates that many heads share: projects, epics, paths, credentials, what a day costs. Each shuts, says why, and opens. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
+import { claimRuns } from "../../engine/store/dispatch.ts";
 import { schemaClient } from "../support/schema-client.ts";
 import type { SchemaClient } from "../support/schema-client.ts";
 
@@ -274,10 +275,11 @@ describe("gates", () => {
       ];
       for (const [one, other, overlap] of cases) {
         const { rows } = await db.pool.query(
-          "select overlapping_path(normal_paths(array[$1]), normal_paths(array[$2])) is not null as overlap",
+          `select overlapping_path(a, b) is not null as overlap, overlapping_path(b, a) is not null as turned
+           from (select normal_paths(array[$1]) as a, normal_paths(array[$2]) as b) paths`,
           [one, other],
         );
-        assert.deepEqual(rows, [{ overlap }], `${one} and ${other}`);
+        assert.deepEqual(rows, [{ overlap, turned: overlap }], `${one} and ${other}`);
       }
     });
 
@@ -342,17 +344,35 @@ describe("gates", () => {
     });
   });
 
+  it("that open by the clock alone: a claim says when to look again", async () => {
+    const nextLook = async () =>
+      (await claimRuns(db.engine, { epoch: db.epoch, launcher: "process", host: "h", tickets: [] })).next_look_ms ?? 0;
+    const isNear = async (ms: number) => {
+      const look = await nextLook();
+      assert.ok(look > ms - 60_000 && look <= ms, `${look} ms, not ${ms}`);
+    };
+    await isNear(24 * 3_600_000);
+    await set("update credentials set warned_until = now() + interval '40 minutes', keep_reserve = true");
+    await isNear(40 * 60_000);
+    await set("update credentials set blocked_until = now() + interval '30 minutes'");
+    await isNear(30 * 60_000);
+    await set("update credentials set warned_until = null, blocked_until = null");
+    await set("update engine_state set max_daily_cost_usd = 5");
+    const { rows } = await set("select extract(epoch from next_utc_day() - myzel_now())::float8 * 1000 as ms");
+    await isNear(rows[0].ms);
+  });
+
   it("what a day may cost is spent: nothing starts before midnight (UTC), or until more is allowed", async () => {
     await set("update engine_state set max_daily_cost_usd = 5");
     const first = await db.insert({});
     assert.equal(await db.claimAll(), 1);
-    await settleWith(first, 5.5);
+    await settleWith(first, 5); // to the cent
     const second = await db.insert({});
     assert.equal(await db.claimAll(), 0);
     await assertWaits(
       second,
       "cost_limit",
-      /have cost \$5\.50 of \$5\.00 a day .*nothing starts before .* \(in \d+ (s|min|h)\)/,
+      /have cost \$5\.00 of \$5\.00 a day .*nothing starts before .* \(in \d+ (s|min|h)\)/,
     );
     await set("update engine_state set max_daily_cost_usd = 6");
     assert.equal(await db.claimAll(), 1);

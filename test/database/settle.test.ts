@@ -123,9 +123,12 @@ describe("settling", () => {
       blocked_until: at,
       blocked_reason: "5-hour limit",
     });
+    const beside = await db.insert({ addressee: "beside" });
+    await db.claimAll();
     await db.settle(task, limit("2199-01-01T00:00:00Z"));
     assert.equal(await db.claimAll(), 0);
     assert.match((await db.why(task)).explanation, /blocked until 2199-01-01 .*5-hour limit/);
+    await db.settle(beside, limit("2198-01-01T00:00:00Z")); // it began before the limit was known
     const { rows } = await db.pool.query("select blocked_until from credentials where name = 'default'");
     assert.equal(rows[0].blocked_until.toISOString(), "2199-01-01T00:00:00.000Z");
   });
@@ -170,6 +173,18 @@ describe("settling", () => {
     await db.settle(task, { action: "complete", success: true, tasks: [{ prompt: "child" }] });
     assert.equal((await db.pool.query("select from tasks where parent_id = $1", [task])).rowCount, 0);
     assert.equal((await taskRow()).result.error, "enough");
+  });
+
+  it("nor of one whose task was put back by hand while it ran", async () => {
+    await db.pool.query("update tasks set status = 'pending' where id = $1", [task]);
+    await db.settle(task, {
+      action: "complete",
+      success: true,
+      tasks: [{ prompt: "child" }],
+      finish_epic: { success: true },
+    });
+    assert.equal((await db.pool.query("select from tasks where parent_id = $1", [task])).rowCount, 0);
+    assert.equal((await db.pool.query("select from epics where state = 'active'")).rowCount, 1);
   });
 
   it("spend sums what runs used", async () => {

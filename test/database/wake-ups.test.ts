@@ -79,6 +79,21 @@ describe("wake-ups", () => {
     );
   });
 
+  it("a result does not join a wake-up that was put back while its stopped run is still ending", async () => {
+    const id = await stage.file();
+    await stage.plan(["a", "b"].map((prompt) => ({ prompt })));
+    await stage.work("a");
+    await stage.db.claimAll();
+    await query(
+      "update tasks t set status = 'pending' from task_options o where o.task_id = t.id and o.kind = 'wake_up'",
+    );
+    await stage.work("b", { summary: "B is done." });
+    const [putBack, next, ...others] = await stage.wakeUps(id);
+    assert.equal(others.length, 0);
+    assert.doesNotMatch(putBack?.["prompt"], /B is done/);
+    assert.match(next?.["prompt"], /B is done/);
+  });
+
   it("many that end at once and from several sessions make one wake-up", async () => {
     const id = await stage.file();
     await stage.plan(Array.from({ length: 8 }, (_, n) => ({ prompt: `p${n}`, addressee: `p${n}` })));
@@ -125,6 +140,18 @@ describe("wake-ups", () => {
       await query("update engine_state set beat_at = null");
       await deleteWakeUps();
       assert.match((await stage.epic(id))["waits_for"], /: no engine is running that would wake its Green\.$/);
+    });
+
+    it("leaves out what was run again since, which is told when it ends", async () => {
+      const id = await stage.file();
+      await stage.plan([{ prompt: "a" }, { prompt: "b" }]);
+      await stage.work("a", { summary: "A is done." });
+      await deleteWakeUps();
+      await query("update tasks set status = 'pending' where prompt = 'a'");
+      await stage.work("b", { summary: "B is done." });
+      const [wakeUp] = await stage.wakeUps(id);
+      assert.match(wakeUp?.["prompt"], /B is done/);
+      assert.doesNotMatch(wakeUp?.["prompt"], /A is done/);
     });
 
     it("together with its whole epic takes everything with it", async () => {
@@ -187,6 +214,7 @@ describe("wake-ups", () => {
   });
 
   it("children of a Green are made once, and none of a run that was stopped", async () => {
+    await query("insert into projects (name, repo_url) values ('web', $1)", [REPO]);
     const id = await stage.file();
     await stage.db.claimAll();
     const run = await stage.db.liveRun(id);
@@ -201,6 +229,10 @@ describe("wake-ups", () => {
     await settle(true);
     assert.equal((await stage.tasks(id)).length, 2);
     assert.deepEqual([(await stage.epic(id))["runs"], (await stage.epic(id))["tasks"]], [1, 1]);
+    assert.deepEqual(await query("select project, runs::int from project_days order by 1"), [
+      { project: "", runs: 1 },
+      { project: "web", runs: 1 },
+    ]);
   });
 
   describe("people", () => {

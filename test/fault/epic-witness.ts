@@ -158,8 +158,8 @@ export async function readEpicHistory(admin: pg.Pool): Promise<EpicHistory> {
     const told = await rowsOf<Told>(
       `select ${WITNESSED}, w.row ->> 'wake_up_id' as wake_up, w.row ->> 'task_id' as task from fault_suite.witness w
        where w.what = 'wake_up_results'
-         -- what a deleted wake-up was to tell is kept with the epic's first task until the next one tells it
-         and w.row ->> 'wake_up_id' not in (select e.row ->> 'id' from fault_suite.witness e where e.what = 'epics')
+         -- what a deleted wake-up was to tell is kept with its own task until the next one tells it
+         and w.row ->> 'wake_up_id' <> w.row ->> 'task_id'
        order by w.seq`,
     );
     const events = await rowsOf<EpicEvent>(

@@ -347,8 +347,19 @@ async function drain(world: World): Promise<void> {
       return "observations" in answer && answer.observations.length === 0;
     });
   } catch (error) {
-    violated(world, [(error as Error).message]);
+    violated(world, [(error as Error).message, ...(await leftOver(admin))]);
   }
+}
+
+/** What has not ended, and what it waits for. */
+async function leftOver(admin: pg.Pool): Promise<string[]> {
+  const { rows } = await untilCertain(() =>
+    admin.query<{ what: string }>(
+      `select format('task %s for %s is still %s: %s', t.id, t.addressee, t.status, w.explanation) as what
+       from tasks t cross join lateral why_not_running(t.id) w where t.status <> 'completed' limit 20`,
+    ),
+  );
+  return rows.map(({ what }) => what);
 }
 
 /** People answer; and what the engine looks for every five minutes (a wake-up that somebody deleted) it looks for now. */

@@ -164,7 +164,7 @@ export function followDeleted(model: Model, task: ModelTask): void {
   if (begun !== undefined) endEpic(model, begun, { state: "stopped", code: "stopped", stopRunning: true });
   const epic = activeEpic(model, task.epic);
   if (epic === undefined) return;
-  if (task.kind === "wake_up") keepUntold(model, epic, task);
+  if (task.kind === "wake_up") keepUntold(model, task);
   // what has never run, and whose creator is gone too, is of an epic that nobody can tell any more
   const known = model.tasks.has(task.parentId ?? "") || newestRun(model, task.id) !== undefined;
   if (known && isGreen(model, task.createdBy) && task.createdBy !== null) {
@@ -179,12 +179,14 @@ export function followDeleted(model: Model, task: ModelTask): void {
   if (task.kind !== "wake_up") followIdle(model, epic.id);
 }
 
-/** What a deleted wake-up was to tell is kept with the epic's first task, until the next wake-up takes it over. */
-function keepUntold(model: Model, epic: ModelEpic, wakeUp: ModelTask): void {
-  const beginning = model.tasks.get(epic.id);
-  if (beginning === undefined) return;
-  for (const [id, told] of wakeUp.told) beginning.told.set(id, told);
+/** What a deleted wake-up was to tell is kept with the tasks themselves, until the next wake-up takes it over. */
+function keepUntold(model: Model, wakeUp: ModelTask): void {
+  for (const [id, told] of wakeUp.told) model.tasks.get(id)?.told.set(id, told);
   for (const one of model.notes) if (one.told === wakeUp) one.told = null;
+}
+
+function keptOf(model: Model, epic: ModelEpic): ModelTask[] {
+  return everyTask(model).filter((task) => task.epic === epic.id && task.told.has(task.id));
 }
 
 /** An active epic of which nothing is left to run: its Green is woken, or it ends by what its Green did last. */
@@ -208,8 +210,12 @@ export function followIdle(model: Model, id: string | null): void {
   else if (epic.stalls > epic.limits.failuresInARow) end("failed", "stalled");
   else {
     note(model, epic, { addressee: epic.addressee, about: "idle" });
-    const kept = everyTask(model).filter((one) => root.told.has(one.id));
-    wakeGreen(model, epic, { creation: null, addressee: epic.addressee, results: kept, repoUrl: root.repoUrl });
+    wakeGreen(model, epic, {
+      creation: null,
+      addressee: epic.addressee,
+      results: keptOf(model, epic),
+      repoUrl: root.repoUrl,
+    });
   }
 }
 
@@ -242,14 +248,12 @@ function wakeGreen(
     });
   if (joined === undefined) model.born.push(wakeUp);
   for (const { id, result } of results) if (result !== null) wakeUp.told.set(id, { result, at: model.now });
-  const kept = model.tasks.get(epic.id)?.told ?? new Map();
-  for (const [id, told] of [...kept]) {
-    const task = model.tasks.get(id);
-    const mine = (task?.createdBy ?? addressee) === addressee;
-    if (!mine && !results.some((one) => one.id === id)) continue;
-    kept.delete(id);
-    const isOld = task !== undefined && (task.status !== "completed" || (task.completedAt ?? 0) > told.at);
-    if (!isOld && !wakeUp.told.has(id)) wakeUp.told.set(id, told);
+  for (const task of keptOf(model, epic)) {
+    const told = task.told.get(task.id);
+    if (told === undefined || (task.createdBy !== addressee && !results.includes(task))) continue;
+    task.told.delete(task.id);
+    const isOld = task.status !== "completed" || (task.completedAt ?? 0) > told.at;
+    if (!isOld && !wakeUp.told.has(task.id)) wakeUp.told.set(task.id, told);
   }
   for (const one of model.notes) {
     if (one.epic === epic.id && one.addressee === addressee && one.told === null) one.told = wakeUp;
