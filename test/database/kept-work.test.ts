@@ -114,6 +114,10 @@ describe("what runs leave", () => {
     await db.pool.query("select reschedule($1, continue => true)", [task]);
     await db.claimAll();
     assert.equal((await bind(await live())).continues.code, "usage_limit", "of the newest that left something");
+    await db.settle(task, { action: "complete", success: false, failure_code: "max_turns", error: "x" });
+    await db.pool.query("update tasks set status = 'pending' where id = $1", [task]); // says nothing of going on
+    await db.claimAll();
+    assert.equal((await bind(await live())).continues, null);
   });
 
   it("who goes on from a live run that then leaves nothing goes on from what an earlier one left", async () => {

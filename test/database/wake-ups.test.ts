@@ -94,6 +94,17 @@ describe("wake-ups", () => {
     assert.match(next?.["prompt"], /B is done/);
   });
 
+  it("notes for another Green of the epic wait for that one's own wake-up", async () => {
+    const id = await stage.file();
+    await stage.plan([{ prompt: "a" }]);
+    await query("insert into epic_notes (epic, addressee, note) values ($1, 'project-mgr-other', 'Not for you.')", [
+      id,
+    ]);
+    await stage.work("a");
+    assert.doesNotMatch((await stage.wakeUps(id))[0]?.["prompt"], /Not for you/);
+    assert.deepEqual(await query("select wake_up_id from epic_notes"), [{ wake_up_id: null }]);
+  });
+
   it("many that end at once and from several sessions make one wake-up", async () => {
     const id = await stage.file();
     await stage.plan(Array.from({ length: 8 }, (_, n) => ({ prompt: `p${n}`, addressee: `p${n}` })));
