@@ -36,7 +36,11 @@ it("the settle that ends an epic comes again while somebody's open transaction h
     await test.pool.query(`select file_epic('project-mgr-web', 'build', limits => '{"max_runs": 2}')`);
     await eventually("Green runs", () => jobOf("project-mgr-web") !== "");
     launcher.finish(jobOf("project-mgr-web"), { tasks: [task("one"), task("two")] });
-    await eventually("both run", () => jobOf("one") !== "" && jobOf("two") !== "");
+    // noting them locks their tasks
+    await eventually("both launches are noted", async () => {
+      const noted = "select from runs where launched_at is not null and addressee in ('one', 'two')";
+      return (await test.pool.query(noted)).rowCount === 2;
+    });
     await person.query("begin; select from tasks where addressee = 'two' for update");
     launcher.finish(jobOf("one"));
     await eventually("the settle gave way", () =>
