@@ -137,6 +137,7 @@ async function lead(options: EngineOptions, { epoch, session, lost, applicationN
     runKey: options.runKey,
     pollIntervalMs: options.pollIntervalMs,
     launching: new Set(),
+    heldUp: new Set(),
     toLaunch: new Map(),
     logs: createRunLogs({ database, epoch, launcher: options.launcher, log }),
   };

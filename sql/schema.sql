@@ -34,6 +34,13 @@ create table credentials (
   constraint credentials_secret_is_a_name CHECK (((secret_name ~ '^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$'::text) AND (secret_key ~ '^[-._A-Za-z0-9]{1,253}$'::text)))
 );
 
+create table engine_beat (
+  singleton boolean default true not null,
+  beat_at timestamp with time zone,
+  constraint engine_beat_one_row CHECK (singleton),
+  constraint engine_beat_pkey PRIMARY KEY (singleton)
+);
+
 create table engine_state (
   singleton boolean default true not null,
   epoch bigint default 0 not null,
@@ -44,7 +51,6 @@ create table engine_state (
   launcher text,
   max_live_runs integer default 1 not null,
   led_since timestamp with time zone,
-  beat_at timestamp with time zone,
   paused boolean default false not null,
   key_hash bytea,
   max_daily_cost_usd numeric(12,6),
@@ -630,7 +636,7 @@ create view unlaunched_runs as
 -- as_data(p_from text, p_text text) returns text, sql immutable, 751daa740763
 -- ask_for_approval(p_parent tasks, p_epic uuid, p_depth integer, p_child jsonb, p_approver text) returns void, plpgsql, a2e3989ae125
 -- audit_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp, 5dfe4dd48d90
--- beat(p_epoch bigint) returns void, plpgsql, cee56e78897c
+-- beat(p_epoch bigint) returns void, plpgsql, ad188c661e11
 -- begin_epic(p_task tasks, p_title text, p_limits jsonb) returns void, plpgsql, 6b02aaa291e7
 -- branch_problem(p_branch text) returns text, sql immutable, 72574e2b98da
 -- brief_continues(p_run runs) returns jsonb, plpgsql stable, 459c85219b59
@@ -649,9 +655,9 @@ create view unlaunched_runs as
 -- demand_task(p_id uuid) returns tasks, plpgsql, 6abfac87822b
 -- end_epic(p_id uuid, p_state text, p_code text, p_summary text, p_stop_running boolean) returns boolean, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 5f326f6d9962
 -- end_exhausted_epic(p_epic epics) returns void, plpgsql, 4b72eb0189d9
--- end_overdue_epics(p_epoch bigint) returns integer, plpgsql, abbef8514084
+-- end_overdue_epics(p_epoch bigint) returns integer, plpgsql, ceffec66b1d6
 -- ended_epics(p_run_id uuid, p_token text, p_bound_to text, p_ids uuid[]) returns TABLE(id uuid, plan_commit text), plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 5ed8fe7d1388
--- engine_is_live() returns boolean, sql stable, 0ff24df4df4d
+-- engine_is_live() returns boolean, sql stable, a0dd0e2ff3b5
 -- engine_state_problem(p engine_state) returns text, sql stable set search_path=public, pg_temp, 7fd05fce881d
 -- enqueue(addressee text, prompt text, repo_url text, branch text, created_by text, base_branch text, profile text, model text, effort text, idempotency_key text, kind text, parent_id uuid) returns tasks, plpgsql, 3f9beeaaaf64
 -- ensure_epic(p_task_ids uuid[]) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 9ff18eaece14
@@ -697,13 +703,13 @@ create view unlaunched_runs as
 -- log_inserted_tasks() returns trigger, plpgsql security definer, 9192c8b9062c
 -- log_updated_addressees() returns trigger, plpgsql security definer set search_path=public, pg_temp, 002ac2ab4726
 -- log_updated_runs() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off jit=off, 8ab3681a2e92
--- mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 4990771f0b23
+-- mark_launched(p_epoch bigint, p_run_ids uuid[], p_pod_names text[]) returns void, plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, cb08dde20d78
 -- merge_policy(p_project projects, p_repo_url text) returns text, sql immutable, 27d680b3098b
 -- move_first(id uuid) returns tasks, plpgsql security definer set search_path=public, pg_temp, bef4f3a13ca3
 -- myzel_now() returns timestamp with time zone, sql, f036bb632624
 -- next_utc_day() returns timestamp with time zone, sql stable, dc67edbe0d21
 -- normal_paths(p_paths text[]) returns text[], sql immutable, 94fbe9a6d28b
--- note_waiting(p_epoch bigint, p_run_id uuid, p_waiting_for text) returns void, plpgsql, eadf88c8cbf8
+-- note_waiting(p_epoch bigint, p_run_id uuid, p_waiting_for text) returns void, plpgsql, 1f68e4d4d16e
 -- notify_engine() returns trigger, plpgsql, 152f1bc5c566
 -- oldest_ready_heads(p_limit integer, OUT heads uuid[], OUT to_judge text[]) returns record, plpgsql stable, 7fe0331094ed
 -- open_gates(p_gates text[]) returns void, plpgsql, 3063d1253d5c
@@ -718,7 +724,7 @@ create view unlaunched_runs as
 -- prune_events(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 20c2c886dace
 -- prune_runs(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, d6d1d80db5c7
 -- prune_transcripts(p_before timestamp with time zone, p_limit integer, p_after jsonb, p_dry_run boolean) returns TABLE(pruned bigint, bytes bigint, next_after jsonb), plpgsql set lock_timeout=200ms plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 53731cf8d14c
--- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, d15ad2ce98ed
+-- raise_epoch(p_engine_id uuid, p_host text, p_pid integer, p_version text, p_launcher text, p_max_live_runs integer, p_key_hash bytea) returns bigint, plpgsql, 7a7a1ae4c9b8
 -- ready_heads(p_places integer, OUT heads uuid[], OUT to_judge text[]) returns record, plpgsql stable, 0563aafbef6b
 -- refresh_lanes(p_addressees text[]) returns void, plpgsql, ed8ac5c6a8f8
 -- refuse_child(p_parent tasks, p_epic uuid, p_child jsonb, p_problem text) returns void, plpgsql, b7385b95df19
@@ -737,20 +743,20 @@ create view unlaunched_runs as
 -- say_duration(p_duration interval) returns text, sql immutable, 46e9ba98893f
 -- say_time(p_at timestamp with time zone) returns text, sql stable, d7743ea68a24
 -- settle_run(p_epoch bigint, p_run_id uuid, p_settlement jsonb) returns text, sql, 5bc5522c77e1
--- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 9f8176555e56
+-- settle_runs(p_epoch bigint, p_settlements jsonb) returns TABLE(run_id uuid, answer text), plpgsql set plan_cache_mode=force_generic_plan enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 8ce5f0f2f5fb
 -- several_repositories_wait() returns boolean, plpgsql stable, 669fbdb9117a
 -- shared_gate(p_task tasks, p_lane record) returns TABLE(reason text, explanation text), plpgsql stable set search_path=public, pg_temp, 09a4901c43be
 -- shut_gate(p_project text, p_epic uuid, p_paths text[], p_repo_url text, p_also text[], OUT gate text, OUT reason text, OUT opens_at timestamp with time zone) returns record, plpgsql stable, c9caa9e6bf6a
 -- spend_on_epics(p_used jsonb) returns void, plpgsql set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on jit=off, 520ef71010dd
 -- spent_today(p_project text) returns numeric, sql stable, 6c87e415c734
--- step_down(p_epoch bigint) returns void, plpgsql, 46fd1e566b5d
+-- step_down(p_epoch bigint) returns void, plpgsql, 32743ecd518e
 -- stop(id uuid, reason text) returns tasks, plpgsql security definer set search_path=public, pg_temp, 8d6fee1fda5f
 -- stop_epic(id uuid, reason text) returns epics, plpgsql security definer set search_path=public, pg_temp, 8d75dcc3b84e
 -- store_transcript(p_run_id uuid, p_token text, p_bound_to text, p_content bytea, p_raw_bytes bigint, p_truncated boolean) returns void, plpgsql security definer set search_path=public, pg_temp, 78199f51bc9e
 -- store_work(p_run_id uuid, p_token text, p_bound_to text, p_branch text, p_base_sha text, p_head_sha text, p_bundle bytea, p_session_id uuid, p_session bytea) returns void, plpgsql security definer set search_path=public, pg_temp, 0f3b25cbf938
 -- sweep_lanes() returns bigint, sql, d46f0cf8535c
 -- task_problem(p_addressee text, p_prompt text, p_repo_url text, p_branch text) returns text, sql immutable, 446a69a96fa1
--- terminate_silent_engine(p_silent interval) returns integer, sql, 31ffb293e5c2
+-- terminate_silent_engine(p_silent interval) returns integer, sql, a7f19399a7e2
 -- transcripts_fit_since(p_max_bytes bigint) returns timestamp with time zone, plpgsql stable set enable_seqscan=off jit=off, e45e507280a7
 -- unwatched(p_host text, p_engine engine_state) returns text, sql stable, 885537333bc7
 -- utc_day() returns date, sql stable, c74db80dce70
@@ -762,7 +768,7 @@ create view unlaunched_runs as
 -- wake_up_goal_bytes() returns integer, sql immutable, a8ea8f3a94e0
 -- wake_up_line(p_place bigint, p_result wake_up_results, p_task tasks, p_options task_options) returns text, sql stable, 94041f12c7d2
 -- wake_up_prompt(p_id uuid, p_epic uuid, p_addressee text) returns text, sql stable set enable_seqscan=off enable_hashjoin=off enable_mergejoin=off enable_nestloop=on, 1c0290238204
--- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, 76f1c3e60fb0
+-- why_not_running(id uuid) returns TABLE(reason text, explanation text), plpgsql stable security definer set search_path=public, pg_temp, c96c865606fd
 -- work_bytes(p_run_id uuid) returns bigint, plpgsql stable set enable_seqscan=off jit=off, 9eb43f19ab1f
 -- write_report(p_run_id uuid, p_token text, p_bound_to text, p_report jsonb, p_final boolean) returns void, plpgsql security definer set search_path=public, pg_temp, caba44b18102
 
@@ -1013,6 +1019,9 @@ grant select on table addressees to myzel_reader;
 grant delete, insert, select, update on table credentials to myzel_engine;
 grant delete, insert, select, update on table credentials to myzel_operator;
 grant select on table credentials to myzel_reader;
+grant delete, insert, select, update on table engine_beat to myzel_engine;
+grant select on table engine_beat to myzel_operator;
+grant select on table engine_beat to myzel_reader;
 grant delete, insert, select, update on table engine_state to myzel_engine;
 grant select, update (max_daily_cost_usd), update (paused) on table engine_state to myzel_operator;
 grant select on table engine_state to myzel_reader;

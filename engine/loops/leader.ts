@@ -20,6 +20,8 @@ export interface Leader {
   readonly pollIntervalMs: number;
   /** Runs that this engine is launching right now, or has launched and not noted yet. */
   readonly launching: Set<string>;
+  /** Runs whose settle waits for somebody's open transaction, and of which that has been said. */
+  readonly heldUp: Set<string>;
   /** Runs that wait for their turn to be launched, by id, oldest first. */
   readonly toLaunch: Map<string, UnlaunchedRun>;
   /** The logs of runs, as far as this engine keeps them. */

@@ -160,7 +160,7 @@ async function bringTogether(leader: Leader, { runs, observations, onLook }: Loo
     onLook({ read: runs.length, settled: settleables.length }),
   );
   const failed = await Promise.all([
-    settled.then((hasFailed) => (hasFailed ? settleables.map(({ run }) => run.id) : [])),
+    settled,
     ...groupsOf(actions.filter(isOther)).map((group) => carryOut(leader, group)),
   ]);
   return failed.flat();

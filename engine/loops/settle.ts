@@ -35,33 +35,47 @@ interface Ready {
   podName: string | null;
 }
 
-/** Settles all that can be; returns whether something failed and is to be tried again. @throws StaleEpochError */
-export async function settleAll(leader: Leader, settleables: readonly Settleable[]): Promise<boolean> {
-  let failed = false;
+/** Settles all that can be; returns the runs that are to be tried again. @throws StaleEpochError */
+export async function settleAll(leader: Leader, settleables: readonly Settleable[]): Promise<string[]> {
+  const left: string[] = [];
   for (let from = 0; from < settleables.length; from += BATCH) {
     const batch = settleables.slice(from, from + BATCH);
     try {
-      await settleBatch(leader, batch);
+      left.push(...(await settleBatch(leader, batch)));
     } catch (error) {
       if (error instanceof StaleEpochError) throw error;
       // One of them may be what the database does not take: it must not hold up the others.
-      for (const settleable of batch) {
-        await settleBatch(leader, [settleable]).catch((reason: unknown) => {
-          if (reason instanceof StaleEpochError) throw reason;
-          failed = true;
-          if (leader.signal.aborted) return; // the successor goes on with it
-          const { run } = settleable;
-          const which = { err: reason, task_id: run.taskId, run_id: run.id };
-          if (reason instanceof BusyError) leader.log.warn(which, "settle waits for somebody who changes its epic");
-          else leader.log.error(which, "settle failed");
-        });
-      }
+      for (const settleable of batch) left.push(...(await settleOne(leader, settleable)));
     }
   }
-  return failed;
+  return left;
 }
 
-async function settleBatch(leader: Leader, settleables: readonly Settleable[]): Promise<void> {
+async function settleOne(leader: Leader, settleable: Settleable): Promise<string[]> {
+  const { id, taskId } = settleable.run;
+  try {
+    return await settleBatch(leader, [settleable]);
+  } catch (error) {
+    if (error instanceof StaleEpochError) throw error;
+    if (leader.signal.aborted) return [id]; // the successor goes on with it
+    if (error instanceof BusyError) sayBusy(leader, settleable.run);
+    else leader.log.error({ err: error, task_id: taskId, run_id: id }, "settle failed");
+    return [id];
+  }
+}
+
+/** Once a run: it is tried again every second, for as long as somebody keeps his transaction open. */
+function sayBusy(leader: Leader, run: SettleableRun): void {
+  if (leader.heldUp.has(run.id)) return;
+  leader.heldUp.add(run.id);
+  leader.log.warn(
+    { task_id: run.taskId, run_id: run.id },
+    "settle waits for somebody who changes its task or its epic in an open transaction",
+  );
+}
+
+/** Returns the runs that are to be tried again. */
+async function settleBatch(leader: Leader, settleables: readonly Settleable[]): Promise<string[]> {
   for (const { kind, run } of settleables) if (kind === "settle_unlaunched") leader.toLaunch.delete(run.id);
   const tails = new Map<string, string | null>();
   await Promise.all(settleables.map(async (one) => tails.set(one.run.id, await keepEvidence(leader, one))));
@@ -77,14 +91,18 @@ async function settleBatch(leader: Leader, settleables: readonly Settleable[]): 
     })
     // what goes back to pending waits for its job's end
     .filter(({ jobEnded, settlement }) => jobEnded || settlement.action === "complete");
-  if (ready.length === 0) return;
+  if (ready.length === 0) return [];
   const settlements = ready.map(({ run, ...what }) => ({ runId: run.id, ...what }));
-  const settled = await settleRuns(leader.database, leader.epoch, settlements);
-  for (const { run, settlement } of ready) {
+  const { settled, busy } = await settleRuns(leader.database, leader.epoch, settlements);
+  for (const { run } of ready.filter(({ run }) => busy.has(run.id))) sayBusy(leader, run);
+  const done = ready.filter(({ run }) => !busy.has(run.id));
+  for (const { run, settlement, jobEnded } of done) {
+    leader.heldUp.delete(run.id);
     if (settled.has(run.id) && run.settledForMs === null) logSettled(leader, run, settlement);
+    if (jobEnded) leader.launching.delete(run.id);
   }
-  for (const { run, jobEnded } of ready) if (jobEnded) leader.launching.delete(run.id);
-  await Promise.all(ready.filter(({ hasJob }) => hasJob).map(({ run }) => leader.launcher.remove(run.jobName)));
+  await Promise.all(done.filter(({ hasJob }) => hasJob).map(({ run }) => leader.launcher.remove(run.jobName)));
+  return [...busy];
 }
 
 /** What would be lost with the job. Returns the end of its log, as far as it is known. */

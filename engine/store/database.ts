@@ -46,8 +46,12 @@ export interface Credentials {
   warned_until: Timestamp | null;
 }
 
-export interface EngineState {
+export interface EngineBeat {
   beat_at: Timestamp | null;
+  singleton: Generated<boolean>;
+}
+
+export interface EngineState {
   engine_id: string | null;
   epoch: Generated<number>;
   host: string | null;
@@ -492,6 +496,7 @@ export interface WakeUpResults {
 export interface DB {
   addressees: Addressees;
   credentials: Credentials;
+  engine_beat: EngineBeat;
   engine_state: EngineState;
   epic_notes: EpicNotes;
   epic_overview: EpicOverview;

@@ -21,7 +21,7 @@ export async function engineState(database: Database): Promise<EngineState> {
     sql<EngineState>`
       select engine_is_live() as is_live, epoch, host, version, launcher, paused,
         round(extract(epoch from myzel_now() - beat_at))::integer as beat_age_seconds
-      from engine_state`.execute(database.db),
+      from engine_state cross join engine_beat`.execute(database.db),
   );
   const [state] = result.rows;
   if (state === undefined) throw new Error("engine_state has lost its row");

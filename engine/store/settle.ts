@@ -50,16 +50,22 @@ export interface RunSettlement {
   jobEnded: boolean;
 }
 
+/** What became of a batch; the runs that are in neither had been settled before. */
+export interface Settled {
+  settled: ReadonlySet<string>;
+  /** To be tried again: somebody else is changing their tasks in an open transaction. */
+  busy: ReadonlySet<string>;
+}
+
 /**
  * Settles runs in one transaction: see sql/functions/settle_runs.sql.
- * @returns the runs that this call settled; the others had been settled before
- * @throws StaleEpochError
+ * @throws StaleEpochError; BusyError where this ends an epic of which somebody else holds a task
  */
 export async function settleRuns(
   database: Database,
   epoch: number,
   settlements: readonly RunSettlement[],
-): Promise<Set<string>> {
+): Promise<Settled> {
   const rows = settlements.map(({ runId, podName, jobEnded, settlement }) => ({
     run_id: runId,
     pod_name: podName,
@@ -67,9 +73,11 @@ export async function settleRuns(
     ...settlement,
   }));
   const result = await asking(
-    sql<{ run_id: string }>`
-      select run_id from settle_runs(${epoch}, ${JSON.stringify(rows)}::jsonb)
-      where answer = 'settled'`.execute(database.db),
+    sql<{ run_id: string; answer: string }>`
+      select run_id, answer from settle_runs(${epoch}, ${JSON.stringify(rows)}::jsonb)
+      where answer in ('settled', 'busy')`.execute(database.db),
   );
-  return new Set(result.rows.map((row) => row.run_id));
+  const answered = (wanted: string) =>
+    new Set(result.rows.filter(({ answer }) => answer === wanted).map((row) => row.run_id));
+  return { settled: answered("settled"), busy: answered("busy") };
 }

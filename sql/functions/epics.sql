@@ -253,25 +253,30 @@ begin
   end if;
 end $$;
 
--- Ends the epics whose wall time is over; returns how many. Called by the engine's recurring work. Raises MZ006 as
--- end_epic(). Locks: as stop_epic(), of all of them the tasks first, then the epics in the order of their ids.
+-- Ends the epics whose wall time is over; returns how many. Called by the engine's recurring work. One of which somebody
+-- is changing a task in an open transaction is left to the next call. Locks: as end_epic(), the epics in the order of
+-- their ids. Raises MZ001.
 create or replace function end_overdue_epics(p_epoch bigint) returns integer
   language plpgsql as $$
 declare
-  v_overdue uuid[];
   v_epic epics;
   v_ended integer := 0;
 begin
   perform hold_epoch(p_epoch);
-  v_overdue := array(
-    select e.id from epics e where e.state = 'active' and e.started_at + e.max_wall_time <= myzel_now());
-  perform from tasks t
-  where t.id = any (array(select o.task_id from task_options o where o.epic = any (v_overdue))) and t.status <> 'completed'
-  order by t.id
-  for update;
-  for v_epic in select e.* from epics e where e.id = any (v_overdue) order by e.id for update loop
-    perform end_exhausted_epic(v_epic);
-    v_ended := v_ended + 1;
+  for v_epic in
+    select e.* from epics e
+    where e.state = 'active' and e.started_at + e.max_wall_time <= myzel_now()
+    order by e.id
+  loop
+    begin
+      -- its tasks before it: as everybody locks them
+      perform hold_open_tasks(v_epic.id);
+      select e.* into v_epic from epics e where e.id = v_epic.id for update;
+      perform end_exhausted_epic(v_epic);
+      v_ended := v_ended + 1;
+    exception when sqlstate 'MZ006' then
+      null;
+    end;
   end loop;
   return v_ended;
 end $$;

@@ -20,8 +20,9 @@ begin
   update engine_state set
     epoch = epoch + 1, engine_id = p_engine_id, host = p_host, pid = p_pid, version = p_version,
     launcher = p_launcher, max_live_runs = p_max_live_runs, key_hash = p_key_hash,
-    led_since = myzel_now(), beat_at = myzel_now()
+    led_since = myzel_now()
   returning epoch into v_epoch;
+  update engine_beat set beat_at = myzel_now();
   return v_epoch;
 end $$;
 
@@ -37,13 +38,14 @@ begin
   end if;
 end $$;
 
--- The leader's sign of life, by the database's clock. Raises MZ001.
+-- The leader's sign of life, by the database's clock: in a row that nobody else writes, so that nobody holds it up.
+-- Raises MZ001.
 create or replace function beat(p_epoch bigint) returns void
   language plpgsql as $$
 begin
   perform hold_epoch(p_epoch);
   perform set_config('synchronous_commit', 'off', true);
-  update engine_state set beat_at = myzel_now();
+  update engine_beat set beat_at = myzel_now();
 end $$;
 
 -- For a leader that stops in good order: it counts as gone at once.
@@ -51,7 +53,7 @@ create or replace function step_down(p_epoch bigint) returns void
   language plpgsql as $$
 begin
   perform hold_epoch(p_epoch);
-  update engine_state set beat_at = null, engine_id = null;
+  update engine_beat set beat_at = null;
 end $$;
 
 -- Terminates every session of a leader that has not beaten for p_silent; returns how many. Called by a standby that
@@ -60,13 +62,14 @@ create or replace function terminate_silent_engine(p_silent interval) returns in
   language sql as $$
   select count(*) filter (where pg_terminate_backend(a.pid))::integer
   from engine_state s
+  cross join engine_beat b
   join pg_stat_activity a on a.datname = current_database()
     and a.application_name = 'myzel-engine ' || s.engine_id
     and a.pid <> pg_backend_pid()
-  where s.beat_at < myzel_now() - p_silent;
+  where b.beat_at < myzel_now() - p_silent;
 $$;
 
 -- Whether an engine leads: it has beaten within the last 15 seconds.
 create or replace function engine_is_live() returns boolean
   language sql stable
-  return (select coalesce(beat_at > myzel_now() - interval '15 seconds', false) from engine_state);
+  return (select coalesce(beat_at > myzel_now() - interval '15 seconds', false) from engine_beat);

@@ -12,10 +12,11 @@
 --   blocked_until, blocked_reason   usage limit or overload: nothing with this credential starts before
 --   overloads_in_a_row, warned_until   of the credential, where the run says something of them
 -- A task is the run's own while it is running and nobody asked the run to stop: after a hand edit only the run ends.
--- Returns a row for each run: 'settled', 'already' (or not the run's own any more, with job_ended false) or 'unknown'.
--- Locks: the epoch (shared), the tasks in the order of their ids, the other open tasks of their epics (skipping locked
--- ones), their runs, the epics in the order of their ids, the credentials. Raises MZ001; MZ006 where this ends an epic and
--- somebody else holds an open task of it: it is to be tried again.
+-- Returns a row for each run: 'settled', 'already' (or not the run's own any more, with job_ended false), 'unknown', or
+-- 'busy': somebody else is changing its task or its epic in an open transaction, nothing was written, it is to be tried
+-- again. Locks: the epoch (shared), the tasks, their epics and the other open tasks of these (waiting a fifth of a second at
+-- most for them together), their runs, the credentials. Raises MZ001; MZ006 where this ends an epic and somebody else holds an
+-- open task of it: it is to be tried again.
 create or replace function settle_runs(p_epoch bigint, p_settlements jsonb)
   returns table (run_id uuid, answer text)
   language plpgsql
@@ -28,7 +29,10 @@ as $$
 #variable_conflict use_column
 declare
   v_ids uuid[] := array(select distinct (s ->> 'run_id')::uuid from jsonb_array_elements(p_settlements) s);
+  v_held uuid[];
+  v_busy uuid[];
   v_epics uuid[];
+  v_held_epics uuid[] := '{}';
   v_live uuid[];
   v_settled uuid[];
   v_used jsonb;
@@ -37,18 +41,38 @@ declare
 begin
   perform hold_epoch(p_epoch);
 
-  -- 1. Lock the tasks, then their live runs, then their epics: whoever edits one by hand has done so before, or comes
-  -- after. The other open tasks of these epics too, as far as nobody has them: this may end the epic, and whoever ends one
-  -- of its tasks by hand holds that while he waits for the epic (what he has before us: see hold_open_tasks()).
-  v_epics := array(
-    select distinct r.epic
-    from unnest(v_ids) run (id)
-    cross join lateral (select r.epic from runs r where r.id = run.id limit 1) r
-    where r.epic is not null);
-  perform from tasks t
-  where t.id = any (array(select r.task_id from runs r where r.id = any (v_ids)))
-  order by t.id
-  for update;
+  -- 1. Lock the tasks and their epics, then their live runs: whoever edits one by hand has done so before, or comes after;
+  -- who keeps a transaction open holds up his own task or epic only. The other open tasks of these epics too, as far as
+  -- nobody has them: this may end the epic, and whoever ends one of its tasks by hand holds that while he waits for the
+  -- epic (what he has before us: see hold_open_tasks()).
+  for v_try in 0..20 loop
+    if v_try > 0 then
+      perform pg_sleep(0.01); -- most are done at once; who is not may take an hour
+    end if;
+    v_held := array(
+      select t.id from tasks t
+      where t.id = any (array(select r.task_id from runs r where r.id = any (v_ids)))
+      for update skip locked);
+    v_epics := array(
+      select distinct r.epic
+      from unnest(v_ids) run (id)
+      cross join lateral (select r.epic from runs r where r.id = run.id limit 1) r
+      where r.epic is not null);
+    if v_epics <> '{}' then
+      v_held_epics := array(
+        select e.id from epics e where e.id = any (v_epics) order by e.id for update skip locked);
+    end if;
+    v_busy := '{}';
+    exit when cardinality(v_held) = cardinality(v_ids) and cardinality(v_held_epics) = cardinality(v_epics);
+    v_busy := array(
+      select run.id
+      from unnest(v_ids) run (id)
+      cross join lateral (select r.task_id, r.epic from runs r where r.id = run.id limit 1) r
+      where (r.task_id <> all (v_held) and exists (select from tasks t where t.id = r.task_id))
+        or (r.epic <> all (v_held_epics) and exists (select from epics e where e.id = r.epic)));
+    exit when v_busy = '{}';
+  end loop;
+  v_ids := array(select id from unnest(v_ids) id where id <> all (v_busy));
   if v_epics <> '{}' then
     perform from tasks t
     where t.id = any (array(select o.task_id from task_options o where o.epic = any (v_epics))) and t.status <> 'completed'
@@ -60,9 +84,6 @@ begin
     -- by their keys: not by walking all live runs
     cross join lateral (select r.id, r.finished_at from runs r where r.id = run.id limit 1 for update) r
     where r.finished_at is null);
-  if v_epics <> '{}' then
-    perform from epics e where e.id = any (v_epics) order by e.id for update;
-  end if;
 
   -- 2. What few of them have: tasks to create, the end of an epic. Before the tasks end, so that what follows from that
   -- sees what is still to come.
@@ -225,9 +246,10 @@ begin
   return query
   select id, case
     when id = any (v_settled) then 'settled'
+    when id = any (v_busy) then 'busy'
     when exists (select from runs r where r.id = ids.id) then 'already'
     else 'unknown' end
-  from unnest(v_ids) ids (id);
+  from unnest(v_ids || v_busy) ids (id);
 end $$;
 
 -- The same for one run.

@@ -71,10 +71,11 @@ begin
     return;
   end if;
   if not engine_is_live() then
-    return query select 'no_engine', case when v_engine.beat_at is null
+    return query select 'no_engine', case when b.beat_at is null
       then 'No engine is running: start one with "myzel up" or "myzel engine".'
       else format('No engine is running (the last one on %s was seen %s ago): start one with "myzel up" or "myzel engine".',
-        v_engine.host, say_duration(myzel_now() - v_engine.beat_at)) end;
+        v_engine.host, say_duration(myzel_now() - b.beat_at)) end
+      from engine_beat b;
     return;
   end if;
   if v_engine.paused then

@@ -112,7 +112,7 @@ describe("myzel doctor", () => {
       const elsewhere = await ask(here());
       assert.match(elsewhere.find("secrets of red")?.message ?? "", /lies in a Kubernetes Secret/);
       for (const { ran } of [well, variable, gone, elsewhere]) assert.doesNotMatch(ran.stdout, /hush/);
-      await cli.db.pool.query("update engine_state set beat_at = beat_at - interval '1 hour'");
+      await cli.db.pool.query("update engine_beat set beat_at = beat_at - interval '1 hour'");
       await set({ OTHER: { env_var: "MY_OTHER" } });
       assert.equal((await ask(here())).find("secrets of red")?.status, "problem");
     } finally {

@@ -52,8 +52,20 @@ describe("sessions that end tasks of one epic", () => {
     summary: "done",
     ...outcome,
   });
-  const settle = async (sessions: number, ...settlements: Record<string, unknown>[]) =>
-    start(sessions, "select settle_runs($1, $2)", [stage.db.epoch, JSON.stringify(settlements)]);
+  /** Settles in a session of its own, and again for as long as somebody else has an epic or a task of it, as the engine does. */
+  const settle = async (...settlements: Record<string, unknown>[]) => {
+    const client = await stage.db.pool.connect();
+    open.push(client);
+    let tries = 0;
+    const settleAll = async (): Promise<null> => {
+      const values = [stage.db.epoch, JSON.stringify(settlements)];
+      const { rows } = await client.query("select answer from settle_runs($1, $2)", values);
+      tries++;
+      return rows.some(({ answer }) => answer === "busy") ? await settleAll() : null;
+    };
+    const done = settleAll().catch((error: unknown) => (error as Error).message);
+    return { done, tried: () => eventually("somebody was in the way", () => tries > 0) };
+  };
 
   /** A person's session with an open transaction that holds this task. */
   const editing = async (prompt: string) => {
@@ -69,17 +81,13 @@ describe("sessions that end tasks of one epic", () => {
     await stage.plan([{ prompt: "one" }, { prompt: "two" }, { prompt: "three" }]);
     await stage.db.claimAll();
     const person = await editing("two");
-    const held = await holding(epic);
-    const settled = await settle(1, await settlement("one", failed()));
-    const edited = person.query("update tasks set status = 'completed' where prompt = 'two'");
-    await waiting(2);
-    await held.commit();
+    const settled = await settle(await settlement("one", failed()));
     assert.match((await settled.done) ?? "", /^Somebody changes task .* its epic .* is to end with this: try again\.$/);
-    await edited;
+    await person.query("update tasks set status = 'completed' where prompt = 'two'");
     assert.equal(await stage.db.status(await taskOf("one")), "running");
     assert.equal((await stage.epic(epic))["state"], "active");
     await person.query("commit");
-    const again = await settle(0, await settlement("one", failed()));
+    const again = await settle(await settlement("one", failed()));
     assert.equal(await again.done, null);
     assert.equal((await stage.epic(epic))["end_code"], "max_failures_in_a_row");
     const [two] = await query("select result from tasks where prompt = 'two'");
@@ -124,8 +132,9 @@ describe("sessions that end tasks of one epic", () => {
       await stage.plan([{ prompt: "one" }, { prompt: "two" }]);
       await stage.db.claimAll();
       const held = await holding(epic);
-      const settled = await settle(1, await settlement("one", outcome));
-      const stopped = await start(2, "update tasks set status = 'completed' where prompt = 'two'");
+      const settled = await settle(await settlement("one", outcome));
+      await settled.tried();
+      const stopped = await start(1, "update tasks set status = 'completed' where prompt = 'two'");
       await held.commit();
       assert.deepEqual(await Promise.all([settled.done, stopped.done]), [null, null]);
       assert.equal((await stage.epic(epic))["state"], "failed");
@@ -142,8 +151,9 @@ describe("sessions that end tasks of one epic", () => {
     const run = await stage.db.liveRun(green.id);
     const held = await holding(epic);
     const finish = { run_id: run?.id, action: "complete", success: true, finish_epic: { success: true, summary: "" } };
-    const settled = await settle(1, finish);
-    const stopped = await start(2, "update tasks set status = 'completed' where prompt = 'two'");
+    const settled = await settle(finish);
+    await settled.tried();
+    const stopped = await start(1, "update tasks set status = 'completed' where prompt = 'two'");
     await held.commit();
     assert.deepEqual(await Promise.all([settled.done, stopped.done]), [null, null]);
     assert.equal((await stage.epic(epic))["state"], "finished");
@@ -155,8 +165,9 @@ describe("sessions that end tasks of one epic", () => {
     await stage.work("one");
     const [wakeUp] = await stage.wakeUps(epic);
     const held = await holding(epic);
-    const settled = await settle(1, await settlement("two", {}));
-    const cancelled = await start(2, "update tasks set status = 'completed' where id = $1", [wakeUp?.["id"]]);
+    const settled = await settle(await settlement("two", {}));
+    await settled.tried();
+    const cancelled = await start(1, "update tasks set status = 'completed' where id = $1", [wakeUp?.["id"]]);
     await held.commit();
     assert.deepEqual(await Promise.all([settled.done, cancelled.done]), [null, null]);
     const told = await query("select wake_up_id from wake_up_results where task_id = $1", [await taskOf("two")]);
@@ -174,8 +185,46 @@ describe("sessions that end tasks of one epic", () => {
     await stage.db.claimAll();
     const held = await holding(earlier);
     const looked = await start(1, "select wake_idle_epics($1)", [stage.db.epoch]);
-    const settled = await settle(2, await settlement("of the later", {}), await settlement("of the earlier", {}));
+    const settled = await settle(await settlement("of the later", {}), await settlement("of the earlier", {}));
+    await settled.tried();
     await held.commit();
     assert.deepEqual(await Promise.all([looked.done, settled.done]), [null, null]);
+  });
+
+  it("who keeps a task or an epic in an open transaction holds up the runs of these, and no other", async () => {
+    const epic = await stage.file();
+    await stage.plan([{ prompt: "of the epic" }]);
+    for (const prompt of ["edited", "free"]) await stage.db.insert({ prompt, addressee: prompt });
+    await stage.db.claimAll();
+    const person = await editing("edited");
+    await person.query("update epics set max_tokens = 1000000 where id = $1", [epic]);
+    const prompts = ["of the epic", "edited", "free"];
+    const settlements = await Promise.all(prompts.map((prompt) => settlement(prompt, {})));
+    const answers = async () => {
+      const values = [stage.db.epoch, JSON.stringify(settlements)];
+      const rows = await query("select run_id, answer from settle_runs($1, $2)", values);
+      return settlements.map(({ run_id }) => rows.find((row) => row.run_id === run_id)?.answer);
+    };
+    assert.deepEqual(await answers(), ["busy", "busy", "settled"]);
+    assert.equal(await stage.db.status(await taskOf("of the epic")), "running");
+    await person.query("commit");
+    assert.deepEqual(await answers(), ["settled", "settled", "already"]);
+  });
+
+  it("an epic that is overdue while somebody edits a task of it is ended later, the others at once", async () => {
+    const edited = await stage.file({ max_wall_time: "1 hour" });
+    const free = await stage.file({ max_wall_time: "1 hour" });
+    await query("update epics set started_at = now() - interval '2 hours'");
+    const person = await stage.db.pool.connect();
+    open.push(person);
+    await person.query("begin");
+    await person.query("select from tasks where id = $1 for update", [edited]);
+    const endOverdue = async () => (await query("select end_overdue_epics($1) as ended", [stage.db.epoch]))[0].ended;
+    const states = async () => [(await stage.epic(edited))["state"], (await stage.epic(free))["state"]];
+    assert.equal(await endOverdue(), 1);
+    assert.deepEqual(await states(), ["active", "failed"]);
+    await person.query("commit");
+    assert.equal(await endOverdue(), 1);
+    assert.deepEqual(await states(), ["failed", "failed"]);
   });
 });

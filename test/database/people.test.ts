@@ -144,7 +144,7 @@ describe("why_not_running", () => {
     assert.equal(behind.reason, "head");
     assert.match(behind.explanation, new RegExp(`1 task of "w" is ahead of it, the oldest is ${second} \\(slot\\)`));
     assert.equal((await db.why(elsewhere)).reason, "global_limit");
-    await db.pool.query("update engine_state set beat_at = now() - interval '1 minute'");
+    await db.pool.query("update engine_beat set beat_at = now() - interval '1 minute'");
     assert.match(
       (await db.why(second)).explanation,
       /No engine is running \(the last one on test-host was seen 6\d s ago\)/,

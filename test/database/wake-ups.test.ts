@@ -148,7 +148,7 @@ describe("wake-ups", () => {
       assert.match((await stage.epic(id))["waits_for"], said);
       await query("select wake_idle_epics($1)", [stage.db.epoch]);
       assert.match((await stage.wakeUps(id))[0]?.["prompt"], /1\. Task [^]*A is done\.[^]*Create the next task/);
-      await query("update engine_state set beat_at = null");
+      await query("update engine_beat set beat_at = null");
       await deleteWakeUps();
       assert.match((await stage.epic(id))["waits_for"], /: no engine is running that would wake its Green\.$/);
     });

@@ -308,7 +308,9 @@ describe("the engine", () => {
       "select raise_epoch('00000000-0000-4000-8000-000000000000', 'h', 1, '0', 'process', 1, (select key_hash from engine_state)) as epoch",
     );
     silent.release();
-    await test.pool.query("update engine_state set beat_at = now() - interval '11 seconds', key_hash = null");
+    await test.pool.query(
+      "update engine_state set key_hash = null; update engine_beat set beat_at = now() - interval '11 seconds'",
+    );
     const engine = start(instantLauncher({ finishAtOnce: true }));
     await leading(engine);
     await assert.rejects(login.query("select 1"));

@@ -314,7 +314,9 @@ async function calm(world: World): Promise<void> {
 
 async function engineIsLive({ admin, fleet }: World): Promise<boolean> {
   const { rows } = await untilCertain(() =>
-    admin.query("select epoch::integer, beat_at > myzel_now() - interval '4 seconds' as live from engine_state"),
+    admin.query(
+      "select epoch::integer, beat_at > myzel_now() - interval '4 seconds' as live from engine_state, engine_beat",
+    ),
   );
   return rows[0].live === true && rows[0].epoch === fleet.newestEpoch() && fleet.leader() !== null;
 }

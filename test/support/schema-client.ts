@@ -41,7 +41,7 @@ export async function schemaClient(maxLiveRuns = 100): Promise<SchemaClient> {
   ]);
   const epoch = Number(raised.rows[0].epoch);
   // This engine beats no more: on a slow machine it would count as gone in the middle of a test.
-  await pool.query("update engine_state set beat_at = now() + interval '10 minutes'");
+  await pool.query("update engine_beat set beat_at = now() + interval '10 minutes'");
 
   const claimAll = async (limit = 100): Promise<number> => {
     let total = 0;

@@ -209,7 +209,9 @@ test("every usual form of address is accepted, and only HTTP gets the login", ()
 test("an address that got past the database is still refused with a sentence", async () => {
   const remote = aRemote();
   const pod = await podFor({ repo_url: remote.url });
-  await pod.db.pool.query("set session_replication_role = replica; update tasks set repo_url = 'ext::sh -c date'");
+  await pod.db.pool.query(
+    "set local session_replication_role = replica; update tasks set repo_url = 'ext::sh -c date'",
+  );
   assert.match(await refused(pod), /control character|transport/);
 });
 

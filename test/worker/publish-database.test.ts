@@ -117,7 +117,9 @@ test("a run that belongs to another pod is not published", async () => {
 test("a run that is stopped while publish works is fenced before the push", async () => {
   const http = await httpRemote(remote);
   try {
-    await pod.db.pool.query("set session_replication_role = replica; update tasks set repo_url = '" + http.url + "'");
+    await pod.db.pool.query(
+      "set local session_replication_role = replica; update tasks set repo_url = '" + http.url + "'",
+    );
     http.beforeAnswer(() => pod.db.pool.query("select stop($1)", [pod.taskId]));
     assert.equal((await pod.phase("publish")).exitCode, 21);
     assert.deepEqual([remote.branches(), (await pod.stored()).announced], [["refs/heads/main"], null]);
