@@ -1,13 +1,17 @@
 /**
- * The engine as a team runs it: `bin/myzel engine` with its own flags, in a process of its own. What it has launched
- * is read from its log, at the level that it has by default.
+ * The engine as a team runs it: with the flags and the cache of compiled code of its image, in a process of its own. What
+ * it has launched is read from its log, at the level that it has by default.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const PROGRAM = join(import.meta.dirname, "..", "..", "bin", "myzel");
+/** As in deploy/base/engine.yaml. */
+export const NODE_FLAGS = ["--max-semi-space-size=2", "--optimize-for-size"];
+const PROGRAM = join(import.meta.dirname, "..", "..", "engine", "main.ts");
+const COMPILE_CACHE = join(tmpdir(), "myzel-bench-compiled");
 const LEADS_WITHIN_MS = 30_000;
 
 export interface EngineProcess {
@@ -25,8 +29,11 @@ export interface EngineProcess {
 /** Resolves when it leads. @param settings environment variables, as in engine/config.ts */
 export async function startEngineProcess(settings: Record<string, string>): Promise<EngineProcess> {
   const { PATH = "", HOME = "", NODE_OPTIONS = "" } = process.env;
-  const env = { PATH, HOME, NODE_OPTIONS, ...settings };
-  const child = spawn(PROGRAM, ["engine"], { env, stdio: ["ignore", "pipe", "inherit"] });
+  const env = { PATH, HOME, NODE_OPTIONS, NODE_COMPILE_CACHE: COMPILE_CACHE, ...settings };
+  const child = spawn(process.execPath, [...NODE_FLAGS, PROGRAM, "engine"], {
+    env,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const endWithUs = (): void => void child.kill("SIGKILL");
   process.once("exit", endWithUs);
   const complaints = new Set<string>();

@@ -9,11 +9,10 @@ import { join } from "node:path";
 import { eventually } from "../../../test/support/waiting.ts";
 import { median, round } from "../../queue/figures.ts";
 import { cpuTimes, spentMs, type CpuTimes } from "../cpu-time.ts";
+import { NODE_FLAGS } from "../engine-process.ts";
 import type { EngineProcess } from "../engine-process.ts";
 import type { Stage } from "../stage.ts";
 
-/** As in bin/myzel. */
-const NODE_FLAGS = ["--max-semi-space-size=2"];
 const TURN_TIMEOUT_MS = 120_000;
 
 interface Turn {
