@@ -43,14 +43,14 @@ export function followLogsTick(leader: Leader, options: FollowOptions): Tick {
     await leader.logs.follow(await followableRuns(leader.database, leader.host, options.runs));
     for (const follower of leader.logs.followed().filter(isDue)) {
       lookedAt.set(follower, performance.now());
-      if (await isAlive(leader, follower)) lookedAt.delete(follower);
+      if (await foundAlive(leader, follower)) lookedAt.delete(follower);
     }
     return options.everyMs;
   };
 }
 
 /** Looks at a silent run, and ends it where it hangs. True where it lives: its silence has begun anew. */
-async function isAlive(leader: Leader, follower: Follower): Promise<boolean> {
+async function foundAlive(leader: Leader, follower: Follower): Promise<boolean> {
   const { run } = follower;
   try {
     const log = await readBehind(leader.launcher, follower);

@@ -257,8 +257,9 @@ begin
 end $$;
 
 -- Wakes a Green with these results and with what else is to be told to it: a task for it, or its pending wake-up of the
--- same epic, which the results join; and what a deleted one was to tell (keep_untold()). p_task_id: a task of that Green, for the repository and the profile.
--- One that somebody has locked is not joined: it is being claimed or edited, and he may wait for the epic that we hold.
+-- same epic, which the results join; and what a deleted one was to tell (keep_untold()). p_task_id: a task of that Green,
+-- for the repository and the profile. One that somebody has locked is not joined: it is being claimed or edited, and he
+-- may wait for the epic that we hold.
 -- Locks: wake-ups of this epic and addressee, until the end of the transaction; the pending one (skipping a locked one).
 create or replace function wake_green(
   p_epic uuid, p_addressee text, p_depth integer, p_task_id uuid, p_results uuid[]
