@@ -677,7 +677,7 @@ create view unlaunched_runs as
 -- follow_project() returns trigger, plpgsql security definer set search_path=public, pg_temp, e3e9e2991b3e
 -- follow_task_content() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off jit=off, 03aa49b6ad33
 -- follow_task_deletes() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_seqscan=off enable_hashjoin=off enable_mergejoin=off jit=off, 54ae4b79b930
--- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, e005bd39397e
+-- follow_task_updates() returns trigger, plpgsql security definer set search_path=public, pg_temp enable_hashjoin=on enable_nestloop=off enable_mergejoin=off enable_seqscan=off jit=off, 946a301e7802
 -- free_slot(p_addressee text) returns TABLE(slot integer), sql stable, 17a29ab5b884
 -- gate_room(p_gate text) returns integer, plpgsql stable, 59429669b31a
 -- gates_of(p_project text, p_epic uuid, p_paths text[], p_repo_url text) returns text[], sql immutable, 5c3cf3906d62

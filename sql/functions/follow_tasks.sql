@@ -61,8 +61,12 @@ begin
     where o.continue_run is not null and o.task_id in (select n.id from new_rows n where n.status = 'pending')
       and (o.task_id = any (v_stopped)
         or exists (select from old_rows was where was.id = o.task_id and was.status = 'completed'));
-    perform reopen_epic(o.id) from old_rows o join new_rows n using (id)
-    where o.status = 'completed' and n.status = 'pending';
+    -- in the order in which everybody locks several epics
+    perform reopen_epic(again.id)
+    from (
+      select n.id from old_rows o join new_rows n using (id)
+      where o.status = 'completed' and n.status = 'pending'
+      order by n.id) again;
   end if;
 
   -- 5. The audit: a row for each task that changed. And what has ended, where somebody waits for it.

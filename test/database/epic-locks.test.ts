@@ -211,6 +211,20 @@ describe("sessions that end tasks of one epic", () => {
     assert.deepEqual(await answers(), ["settled", "settled", "already"]);
   });
 
+  it("who runs the tasks of several epics again takes these in the order in which everybody does", async () => {
+    const epics = [];
+    for (let n = 0; n < 6; n++) epics.push(await stage.file());
+    // last first, so that their tasks lie in that order
+    for (const epic of epics.toReversed()) await query("select stop_epic($1)", [epic]);
+    const [first, ...others] = epics.toSorted();
+    const held = await holding(first ?? "");
+    const rerun = await start(1, "update tasks set status = 'pending' where id = any ($1)", [epics]);
+    assert.equal((await query("select from epics where id = any ($1) for update nowait", [others])).length, 5);
+    await held.commit();
+    assert.equal(await rerun.done, null);
+    for (const epic of epics) assert.equal((await stage.epic(epic))["state"], "active");
+  });
+
   it("an epic that is overdue while somebody edits a task of it is ended later, the others at once", async () => {
     const edited = await stage.file({ max_wall_time: "1 hour" });
     const free = await stage.file({ max_wall_time: "1 hour" });
