@@ -1,7 +1,6 @@
 -- The guards of what people set by hand: profiles, projects, credentials, addressees, engine_state, the limits of
--- epics. The same rules stand
--- as constraints; these say before them, in sentences, what is allowed, and never show the row. On the columns that
--- people set alone: what the engine writes costs nothing.
+-- epics. The same rules stand as constraints; these say before them, in sentences, what is allowed, and never show the
+-- row. On the columns that people set alone: what the engine writes costs nothing.
 
 -- Refuses what the function named by the trigger finds wrong with the new row. Raises MZ002 with its sentence.
 create or replace function guard_settings() returns trigger
