@@ -92,6 +92,8 @@ test("bytes of others come through as they are, in any encoding and with a no-br
   const other = Buffer.from([0x23, 0x20, 0xff, 0xfe, 0x0a, 0xc3, 0xa0, 0x0a]);
   const plan = withSection(textOf(other), ONE, newSection({ id: ONE, title: "x" }));
   assert.deepEqual(bytesOf(plan).subarray(0, other.length), other);
+  const breaking = `## Search ${epicMarker(TWO)}\nA line that breaks:  `;
+  assert.equal(sectionOf(withSection(`${breaking}\n \n`, ONE, newSection({ id: ONE, title: "x" })), TWO), breaking);
 });
 
 test("a plan without marks has no sections; a long one is shown without those of others", () => {

@@ -90,7 +90,9 @@ export function preambleOf(plan: string): string {
 
 /** Without empty lines at both ends; no other character is touched, for a byte of many may look like white space. */
 export function trimmed(text: string): string {
-  return text.replace(/^(?:[ \t\r]*\n)+/, "").replace(/[ \t\r\n]+$/, "");
+  const lines = text.split("\n");
+  const hasText = (line: string): boolean => /[^ \t\r]/.test(line);
+  return lines.slice(lines.findIndex(hasText), lines.findLastIndex(hasText) + 1).join("\n");
 }
 
 const HEADING = /^#{1,6}[ \t].*<!--[ \t]*epic:[ \t]*([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})[ \t]*-->/i;
