@@ -1,6 +1,7 @@
 /** The agent phase with the real CLI and a scripted model: the ways a run goes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { processInfo } from "../../engine/launch/process/proc.ts";
 import { EXIT } from "../../worker-image/contract.ts";
 import { type PhaseOptions, TOKEN, type Workspace, briefWith } from "../support/agent-phase.ts";
 import { play } from "../support/play.ts";
@@ -17,6 +18,7 @@ import {
   usageLimit,
   withUsage,
 } from "../support/scripted-model.ts";
+import { eventually } from "../support/waiting.ts";
 
 const commit = toolUse(
   "Bash",
@@ -181,12 +183,12 @@ test("a run over its time limit is deadline_exceeded and its running command is 
   let pid = 0;
   // The limit counts from the beginning of the phase: on a slow machine the command may not have begun by then.
   for (let limit = 5; pid === 0 && limit < 100; limit *= 3) {
-    await play(script, { brief: briefWith({ time_limit_seconds: limit }) }, ({ outcome, workspace }) => {
+    await play(script, { brief: briefWith({ time_limit_seconds: limit }) }, async ({ outcome, workspace }) => {
       assert.equal(outcome?.code, "deadline_exceeded");
       if (!workspace.exists("tmp/pid")) return;
       pid = Number(workspace.read("tmp/pid"));
       assert.match(outcome.logs ?? "", /→ Bash/);
-      assert.equal(isAlive(pid), false);
+      await eventually("the command has ended", () => processInfo(pid) === null);
     });
   }
   assert.ok(pid > 0, "the command has begun");
@@ -292,7 +294,7 @@ test("an agent that deletes .git and itself leaves processes behind still ends i
     assert.ok(outcome?.success);
     assert.ok(wallMs < 58_000);
     const pid = Number(workspace.read("tmp/pid"));
-    if (isAlive(pid)) process.kill(pid, "SIGKILL");
+    if (processInfo(pid) !== null) process.kill(pid, "SIGKILL");
   });
 });
 
@@ -306,12 +308,3 @@ test("where the commit of an earlier attempt is on the remote, nothing is done",
     assert.equal(model.requests.length, 0);
   });
 });
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
-}
