@@ -1,9 +1,11 @@
 /** What a profile gives the agent besides its limits: secrets by reference and skills. With the real CLI. */
 import assert from "node:assert/strict";
+import { existsSync, statSync } from "node:fs";
 import { test } from "node:test";
 import { type PhaseOptions, briefWith } from "../support/agent-phase.ts";
 import { play } from "../support/play.ts";
 import { text, textsOf, toolUse } from "../support/scripted-model.ts";
+import { eventually } from "../support/waiting.ts";
 
 const SECRET = 'npm_a/b+c"d-0123456789';
 const environment = { MYZEL_SECRET_NPM_TOKEN: SECRET };
@@ -76,8 +78,9 @@ test("a secret wins over a variable of the profile, and over nothing that keeps 
 });
 
 test("a profile's MCP server has the secrets, by its environment and named in its configuration", async () => {
+  let seen = "";
   const prepare: NonNullable<Parameters<typeof play>[1]["prepare"]> = (workspace): PhaseOptions => {
-    const seen = `${workspace.path}/tmp/mcp-seen`;
+    seen = `${workspace.path}/tmp/mcp-seen`;
     const command = `printf '%s\\n' "$NPM_TOKEN" "$OTHER_NAME" "$1" > '${seen}'`;
     const board = {
       command: "sh",
@@ -86,7 +89,12 @@ test("a profile's MCP server has the secrets, by its environment and named in it
     };
     return { environment: environment, brief: briefWith({ mcp_servers: { board } }) };
   };
-  await play([text("Done.")], { prepare }, ({ outcome, workspace, log }) => {
+  // The CLI waits for no server, and ends those that have hardly begun when it ends.
+  const script = async () => {
+    await eventually("the server has run", () => existsSync(seen) && statSync(seen).size > 0);
+    return text("Done.");
+  };
+  await play(script, { prepare }, ({ outcome, workspace, log }) => {
     assert.ok(outcome !== null, log);
     assert.deepEqual(workspace.read("tmp/mcp-seen").trim().split("\n"), [SECRET, SECRET, SECRET]);
     assert.ok(!workspace.read("mcp.json").includes("npm_a"));

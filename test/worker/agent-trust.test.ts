@@ -77,7 +77,9 @@ test("AGENTS.md is read where there is no CLAUDE.md, trusted or not; a link lead
 
 test("a trusted repository's settings, hooks, skills, agents and MCP servers take effect, its git hooks do not", async () => {
   const brief = briefWith({ trust_repository: true });
-  const look = toolUse("Bash", { command: "printenv EVIL_ENV; git add --all; git commit --quiet -m Work" });
+  // The CLI waits for no server.
+  const served = "until test -e ../evil-mcp; do sleep 0.1; done";
+  const look = toolUse("Bash", { command: `${served}; printenv EVIL_ENV; git add --all; git commit --quiet -m Work` });
   await play([look, text("Done.")], { prepare: hostile, brief }, ({ outcome, model, workspace }) => {
     assert.ok(outcome?.success, outcome?.error ?? "");
     assert.deepEqual(marks(workspace), ["evil-mcp", "evil-start-hook", "evil-stop-hook", "evil-tool-hook"]);
