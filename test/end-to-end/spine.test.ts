@@ -1,6 +1,8 @@
 /** The main job on real parts: INSERT by psql → the real CLI → a pushed branch → the result in the row. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { bareRemote } from "../support/git-remotes.ts";
 import type { BareRemote } from "../support/git-remotes.ts";
@@ -165,9 +167,10 @@ describe("from an INSERT to a pushed branch", () => {
 
   it("a branch that moved meanwhile is not overwritten", async () => {
     const first = remote.commit("moved", { "a.txt": "a" });
+    const moved = join(dirname(remote.path), "moved");
     const id = await spine.insert({
       addressee: "w11",
-      prompt: "RUN:sleep 2; echo mine > a.txt",
+      prompt: `RUN:until test -e ${moved}; do sleep 0.1; done; echo mine > a.txt`,
       repo_url: remote.url,
       branch: "moved",
     });
@@ -178,6 +181,7 @@ describe("from an INSERT to a pushed branch", () => {
     );
     const second = remote.commit("moved", { "a.txt": "theirs" });
     assert.notEqual(first, second);
+    writeFileSync(moved, "");
     const { result } = await spine.completed(id);
     assert.equal(result["code"], "push_rejected");
     assert.equal(remote.git("rev-parse", "refs/heads/moved"), second);
