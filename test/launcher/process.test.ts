@@ -112,8 +112,12 @@ test("another launcher sees, follows and removes the runs of an engine that is g
   await waitForNote(bench, "agent");
   await bench.launcher.close();
   const next = openLauncher(t, bench.settings);
-  const seen = await observation(next, spec.jobName);
-  assert.deepEqual([seen?.runId, seen?.state, seen?.phase], [spec.runId, "running", "agent"]);
+  // A supervisor that does not answer within a second is alive, in no known phase.
+  const seen = await waitFor("its phase", async () => {
+    const now = await observation(next, spec.jobName);
+    return now?.phase === null ? undefined : now;
+  });
+  assert.deepEqual([seen.runId, seen.state, seen.phase], [spec.runId, "running", "agent"]);
   await next.remove(spec.jobName);
   assert.ok(existsSync(bench.directory(spec.jobName)), "a live run is left alone");
   await next.stop(spec.jobName, "enough");

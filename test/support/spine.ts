@@ -159,7 +159,8 @@ export async function startSpine(
       await launcher.close();
       await model.close();
       await test.close();
-      await rm(dataDir, { recursive: true, force: true });
+      // What a killed engine was still making may appear meanwhile.
+      await rm(dataDir, { recursive: true, force: true, maxRetries: 5 });
     },
   };
 }
