@@ -95,6 +95,14 @@ async function startTest(t: TestContext, follow: Partial<FollowOptions> = {}) {
       const say = (text: string) => appendFileSync(join(bench.directory(spec.jobName), "work/say"), `${text}\n`);
       return { id, spec, say };
     },
+    /** Its agent may still be starting when its phase has begun. */
+    prints: (spec: LaunchSpec, text: string) =>
+      eventually(`its agent prints "${text}"`, async () => {
+        for await (const piece of launcher.logs(spec.jobName, { follow: false })) {
+          if (piece.text.includes(`${text}\n`)) return true;
+        }
+        return false;
+      }),
     keeps: (id: string, text: string) =>
       eventually(`the database has "${text}"`, async () => ((await stored(id)) ?? "").includes(`"${text}"`)),
     completed: (id: string) =>
@@ -200,6 +208,7 @@ describe("an engine that follows logs", () => {
     const [first, second, third] = runs as [(typeof runs)[0], (typeof runs)[0], (typeof runs)[0]];
     for (const { say } of runs) say("hello");
     await Promise.all([test.keeps(first.id, "hello"), test.keeps(second.id, "hello")]);
+    await test.prints(third.spec, "hello");
     await delay(3 * EVERY_MS);
     assert.equal(await test.stored(third.id), null);
     first.say("crash");
@@ -211,8 +220,9 @@ describe("an engine that follows logs", () => {
 
   it("follows nobody where it is told so, and keeps the log at the end all the same", async (t) => {
     const test = await startTest(t, { runs: 0 });
-    const { id, say } = await test.begin("w");
+    const { id, spec, say } = await test.begin("w");
     say("thinking");
+    await test.prints(spec, "thinking");
     await delay(3 * EVERY_MS);
     assert.equal(await test.stored(id), null);
     await test.database.pool.query("select stop($1, 'not needed')", [id]);
