@@ -143,7 +143,6 @@ describe("wake-ups", () => {
       await stage.plan([{ prompt: "a" }]);
       await stage.work("a", { summary: "A is done." });
       await deleteWakeUps();
-      await query("select beat($1)", [stage.db.epoch]);
       const said = /^Nothing of it is pending or running: the engine wakes project-mgr-web within five minutes\.$/;
       assert.match((await stage.epic(id))["waits_for"], said);
       await query("select wake_idle_epics($1)", [stage.db.epoch]);
