@@ -197,7 +197,7 @@ begin
   select t.* into v_last
   from task_options o join tasks t on t.id = o.task_id
   where o.epic = p_id and t.addressee = v_epic.addressee
-  order by t.completed_at desc
+  order by t.completed_at desc, t.id desc
   limit 1;
   case
     when v_epic.id is null then

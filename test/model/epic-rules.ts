@@ -200,7 +200,7 @@ export function followIdle(model: Model, id: string | null): void {
     endEpic(model, epic, { state, code, stopRunning: false });
   const last = tasks
     .filter((task) => task.addressee === epic.addressee)
-    .toSorted((a, b) => (b.completedAt ?? 0) - (a.completedAt ?? 0))[0]?.result;
+    .toSorted((a, b) => (b.completedAt ?? 0) - (a.completedAt ?? 0) || compareText(b.id, a.id))[0]?.result;
   const root = model.tasks.get(epic.id);
   if (root === undefined) end("stopped", "stopped");
   else if (!isGreen(model, epic.addressee)) end("finished", "finished");
