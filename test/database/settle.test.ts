@@ -125,12 +125,12 @@ describe("settling", () => {
     });
     const beside = await db.insert({ addressee: "beside" });
     await db.claimAll();
-    await db.settle(task, limit("2199-01-01T00:00:00Z"));
+    await db.settle(task, limit("2199-01-01T12:00:00Z"));
     assert.equal(await db.claimAll(), 0);
     assert.match((await db.why(task)).explanation, /blocked until 2199-01-01 .*5-hour limit/);
-    await db.settle(beside, limit("2198-01-01T00:00:00Z")); // it began before the limit was known
+    await db.settle(beside, limit("2198-01-01T12:00:00Z")); // it began before the limit was known
     const { rows } = await db.pool.query("select blocked_until from credentials where name = 'default'");
-    assert.equal(rows[0].blocked_until.toISOString(), "2199-01-01T00:00:00.000Z");
+    assert.equal(rows[0].blocked_until.toISOString(), "2199-01-01T12:00:00.000Z");
   });
 
   it("an agent's tasks are made once, with creator and parent, where its profile allows it", async () => {
