@@ -2,7 +2,7 @@
  * A server that all test processes of this checkout share. The first that needs it starts its owner (service-owner.ts),
  * in a session of its own; each holds a connection to the owner's socket for as long as it lives.
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
@@ -30,10 +30,13 @@ export async function sharedService<Answer>({ name, owner, startTimeoutMs }: Sha
   const key = createHash("sha256").update(`${CHECKOUT}\n${tmpdir()}\n${userInfo().uid}`).digest("hex").slice(0, 12);
   const socketName = `myzel-${name}-${key}`;
   const deadline = performance.now() + startTimeoutMs;
+  let child: ChildProcess | null = null;
   while (performance.now() < deadline) {
     const socket = await connectTo(socketName);
-    if (socket === null) await spawnOwner(owner, [socketName, join(tmpdir(), socketName)]);
-    else {
+    if (socket === null) {
+      // One at a time: one too many that is slow to start would take the name when the owner is gone.
+      if (child === null || hasEnded(child)) child = await spawnOwner(owner, [socketName, join(tmpdir(), socketName)]);
+    } else {
       const message = await firstMessage<Answer>(socket);
       if (message?.error !== undefined) throw new Error(`${name} did not start: ${message.error}`);
       if (message?.answer !== undefined) return message.answer;
@@ -67,11 +70,16 @@ async function firstMessage<Answer>(socket: Socket): Promise<OwnerMessage<Answer
   return null;
 }
 
-async function spawnOwner(program: string, options: readonly string[]): Promise<void> {
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
+}
+
+async function spawnOwner(program: string, options: readonly string[]): Promise<ChildProcess> {
   // No test runner's variables: the owner is no test.
   const { PATH = "", HOME = "/", TMPDIR, XDG_CACHE_HOME } = process.env;
   const env = { PATH, HOME, ...(TMPDIR && { TMPDIR }), ...(XDG_CACHE_HOME && { XDG_CACHE_HOME }) };
   const child = spawn(process.execPath, [program, ...options], { detached: true, stdio: "ignore", cwd: "/", env });
   child.unref();
   await once(child, "spawn");
+  return child;
 }
