@@ -23,6 +23,7 @@ import { DATABASE, ensureDatabase } from "./ensure-database.ts";
 import { clusterVersion, makeCluster, removeLeftovers } from "./make-cluster.ts";
 import { ping } from "./ping.ts";
 import { freePort } from "./port.ts";
+import { serverProcesses } from "./processes.ts";
 import { leftoverIsLive, postmasterPid, stopServer } from "./running-server.ts";
 import { READY_TIMEOUT_MS, startOnFreePort, urlOf, type Place } from "./start-server.ts";
 import { serverUser } from "./server-user.ts";
@@ -60,8 +61,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const place: Place = { files, user, settings, binaries: await findBinaries({ dataDir, user }) };
   const connection = await ensureCluster(place, durable);
 
-  if (await leftoverIsLive(files)) {
+  while (await leftoverIsLive(files)) {
     const adopted = await adopt(files, connection);
+    if (adopted === null) continue;
     await ensureDatabase(adopted);
     log.info({ port: adopted.port, pid: adopted.pid }, "embedded Postgres adopted");
     return handle(files, adopted, true);
@@ -118,15 +120,16 @@ function refuseOtherVersion(options: { dir: string; found: string; wanted: strin
   );
 }
 
-async function adopt(files: ClusterFiles, stored: Connection): Promise<Connection & { pid: number }> {
+/** Null where it ends instead: it was being shut down. */
+async function adopt(files: ClusterFiles, stored: Connection): Promise<(Connection & { pid: number }) | null> {
   const running = await postmasterPid(files);
-  if (running === null)
-    throw new DatabaseError(`the embedded Postgres in ${files.cluster} stopped while being adopted`);
+  if (running === null) return null;
   const connection = { port: running.port, password: stored.password };
   const deadline = performance.now() + READY_TIMEOUT_MS;
   for (;;) {
     const answer = await ping(urlOf(connection, "postgres"));
     if (answer === "ready") return { ...connection, pid: running.pid };
+    if (!(await serverProcesses(files.cluster)).includes(running.pid)) return null;
     if (answer !== "not yet" || performance.now() > deadline) {
       throw new DatabaseError(
         `an embedded Postgres (process ${running.pid}) runs in ${files.cluster} but does not let us in: ` +

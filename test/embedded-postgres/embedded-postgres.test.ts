@@ -12,6 +12,7 @@ import pg from "pg";
 import { ensureLogins } from "../../engine/embedded-postgres/logins.ts";
 import { migrateDatabase } from "../../engine/store/migrate.ts";
 import { startEmbeddedPostgres } from "../../engine/embedded-postgres/embedded-postgres.ts";
+import { ping } from "../../engine/embedded-postgres/ping.ts";
 import { serverProcesses } from "../../engine/embedded-postgres/processes.ts";
 import { holdUpLock } from "../../engine/embedded-postgres/up-lock.ts";
 
@@ -183,6 +184,29 @@ test("backends that outlive their killed postmaster are gone before a new server
   const again = await startEmbeddedPostgres({ dataDir: dir, log });
   assert.equal(again.adopted, false);
   assert.ok(!(await serverProcesses(join(dir, "postgres"))).includes(backend));
+  await again.stop();
+  await client.end().catch(() => {});
+});
+
+test("a server that is being shut down is waited for, and a new one started", async (t) => {
+  const dir = await dataDir(t);
+  const server = await startEmbeddedPostgres({ dataDir: dir, log });
+  const client = new pg.Client({ connectionString: server.adminUrl });
+  client.on("error", () => {});
+  await client.connect();
+  const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+  const backend = rows[0]?.pid;
+  assert.ok(backend);
+  // Stopped, it holds the shutdown up.
+  process.kill(backend, "SIGSTOP");
+  process.kill(server.pid, "SIGINT");
+  await until(async () => (await ping(server.adminUrl)) === "not yet");
+  const starting = startEmbeddedPostgres({ dataDir: dir, log });
+  await delay(500); // it has met the old one by now; on a slow machine this shows less
+  process.kill(backend, "SIGCONT");
+  const again = await starting;
+  assert.equal(again.adopted, false);
+  assert.deepEqual(await query(again.adminUrl, "select 1 as one"), [{ one: 1 }]);
   await again.stop();
   await client.end().catch(() => {});
 });
