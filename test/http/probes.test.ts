@@ -124,7 +124,7 @@ describe("myzel engine with MYZEL_HTTP_PORT", () => {
     assert.equal(await status("/livez"), 200);
 
     const second = start(database.url("engine"));
-    const [code] = (await once(second.engine, "exit")) as [number];
+    const [code] = (await once(second.engine, "close")) as [number]; // all that it said has been read
     assert.equal(code, 2);
     assert.match(second.said(), new RegExp(`MYZEL_HTTP_PORT: port ${port} cannot be served`));
 
