@@ -214,7 +214,7 @@ describe("epics on the command line", () => {
       ],
     );
     assert.deepEqual(shown.notes, []);
-    assert.match(await refused("show", "0000"), /no epic whose id begins or ends with "0000"/);
+    assert.match(await refused("show", "00000000"), /no epic whose id begins or ends with "00000000"/);
     assert.match(await refused("show", "xyz"), /"xyz" is no epic id/);
     const task = JSON.parse((await myzel(["show", shown.task_list[1].id, "--json"], { env: cli.env })).stdout);
     assert.deepEqual([task.options.epic, task.options.step, task.options.depth], [id, "parse", 1]);

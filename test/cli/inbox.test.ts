@@ -148,7 +148,7 @@ describe("a person's inbox on the command line", () => {
     assert.match(await refused("answer", question, "x", "--yes", "--no"), /cannot be used with/);
     await run("answer", question, "x");
     assert.match(await refused("answer", question, "y"), /The task is completed: only a pending one can be answered/);
-    assert.match(await refused("answer", "0000", "y"), /no task whose id begins or ends with "0000"/);
+    assert.match(await refused("answer", "00000000", "y"), /no task whose id begins or ends with "00000000"/);
   });
 
   it("an approver is a person whatever the profiles say: no agent is launched to approve or to answer", async () => {
