@@ -195,8 +195,9 @@ describe("projects on the command line", () => {
     await project("add", "webapp", "--repo", REPO, "--max-live-runs", "3", "--max-daily-cost", "5");
     await cli.db.pool.query("select file_epic('project-mgr-webapp', 'Goal', $1)", [REPO]);
     assert.equal(await cli.db.claimAll(), 1);
+    // Tomorrow too: midnight may come before the commands do.
     await cli.db.pool.query(
-      "insert into project_days (project, day, runs, tokens, cost_usd) values ('webapp', (myzel_now() at time zone 'UTC')::date, 2, 3, 1.25)",
+      "insert into project_days (project, day, runs, tokens, cost_usd) select 'webapp', utc_day() + later, 2, 3, 1.25 from generate_series(0, 1) later",
     );
     const [line] = (await project("list", "--json"))
       .trimEnd()
