@@ -1,20 +1,18 @@
 /** The engine's loops on a real database, with a launcher whose jobs are cheap. */
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
-import { pino } from "pino";
-import { runEngine } from "../../engine/engine.ts";
 import type { EngineOptions } from "../../engine/engine.ts";
 import { openSession } from "../../engine/store/connection.ts";
 import { doneReport, instantLauncher } from "../support/instant-launcher.ts";
 import type { InstantLauncher } from "../support/instant-launcher.ts";
 import { testDatabase } from "../support/postgres.ts";
 import type { TestDatabase } from "../support/postgres.ts";
+import { startTestEngine } from "../support/test-engine.ts";
+import type { TestEngine } from "../support/test-engine.ts";
 import { eventually } from "../support/waiting.ts";
 
-interface RunningEngine {
+interface RunningEngine extends TestEngine {
   epochs: number[];
-  stop(): Promise<void>;
-  ended: Promise<void>;
 }
 
 describe("the engine", () => {
@@ -30,25 +28,9 @@ describe("the engine", () => {
   });
 
   const start = (launcher: InstantLauncher, options: Partial<EngineOptions> = {}): RunningEngine => {
-    const controller = new AbortController();
     const epochs: number[] = [];
-    const ended = runEngine({
-      databaseUrl: test.url("engine"),
-      launcher,
-      log: pino({ level: process.env["MYZEL_TEST_LOG"] ?? "silent" }),
-      pollIntervalMs: 60_000, // so that what happens soon happens by waking
-      maxLiveRuns: 10,
-      keepTranscriptsMs: 86_400_000,
-      runKey: Buffer.alloc(32, 1),
-      signal: controller.signal,
-      onLead: (epoch) => epochs.push(epoch),
-      ...options,
-    });
-    const stop = async () => {
-      controller.abort();
-      await ended;
-    };
-    const engine = { epochs, ended, stop };
+    const onLead = (epoch: number) => void epochs.push(epoch);
+    const engine = { epochs, ...startTestEngine(test, launcher, { onLead, ...options }) };
     engines.push(engine);
     return engine;
   };

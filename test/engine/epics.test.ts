@@ -7,11 +7,10 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { it } from "node:test";
-import { pino } from "pino";
-import { runEngine } from "../../engine/engine.ts";
 import type { LaunchSpec } from "../../engine/launch/launcher.ts";
 import { instantLauncher } from "../support/instant-launcher.ts";
 import { testDatabase } from "../support/postgres.ts";
+import { startTestEngine } from "../support/test-engine.ts";
 import { eventually } from "../support/waiting.ts";
 import type { OutboxTask } from "../../worker-image/contract.ts";
 
@@ -40,7 +39,6 @@ function stepOf(epic: number, step: number): OutboxTask[] {
 
 it("ten epics on five repositories with twenty live runs: none starves, order holds, all end", async () => {
   const test = await testDatabase();
-  const controller = new AbortController();
   const turns = new Map<string, number>();
   let live = 0;
   let mostLive = 0;
@@ -60,16 +58,7 @@ it("ten epics on five repositories with twenty live runs: none starves, order ho
     launcher.finish(spec.jobName, { finish_epic: { success: true, summary: "done" } });
   };
   const launcher = instantLauncher({ onLaunch: (spec) => void play(spec) });
-  const engine = runEngine({
-    databaseUrl: test.url("engine"),
-    launcher,
-    log: pino({ level: process.env["MYZEL_TEST_LOG"] ?? "silent" }),
-    pollIntervalMs: 60_000,
-    maxLiveRuns: LIVE,
-    keepTranscriptsMs: 86_400_000,
-    runKey: Buffer.alloc(32, 1),
-    signal: controller.signal,
-  });
+  const engine = startTestEngine(test, launcher, { maxLiveRuns: LIVE });
   try {
     const file =
       "select file_epic('project-mgr-' || n, 'build ' || n, 'https://host/' || n % $2 || '.git') from generate_series(0, $1 - 1) n";
@@ -104,8 +93,7 @@ it("ten epics on five repositories with twenty live runs: none starves, order ho
       assert.ok(done >= own.length / 2 - (PARALLEL + SERIAL + 1), `an epic had ${done} of ${own.length} at half time`);
     }
   } finally {
-    controller.abort();
-    await engine;
+    await engine.stop();
     await test.close();
   }
 });

@@ -6,13 +6,13 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, it } from "node:test";
 import type { TestContext } from "node:test";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { pino } from "pino";
-import { runEngine } from "../../engine/engine.ts";
 import type { Launcher, LaunchSpec } from "../../engine/launch/launcher.ts";
 import type { FollowOptions } from "../../engine/loops/follow-logs.ts";
 import { openSession } from "../../engine/store/connection.ts";
 import { openBench } from "../launcher/process-support.ts";
 import { testDatabase } from "../support/postgres.ts";
+import { startTestEngine } from "../support/test-engine.ts";
+import type { TestEngine } from "../support/test-engine.ts";
 import { eventually } from "../support/waiting.ts";
 
 /** Prints what the test writes into a file of its workspace, until that says how to end. */
@@ -38,26 +38,12 @@ async function startTest(t: TestContext, follow: Partial<FollowOptions> = {}) {
       return bench.launcher.launch(spec);
     },
   };
-  const engines: { stop(): Promise<void> }[] = [];
-  const startEngine = (changes: Partial<FollowOptions> = {}): { stop(): Promise<void> } => {
-    const controller = new AbortController();
-    const ended = runEngine({
-      databaseUrl: database.url("engine"),
-      launcher,
-      log: pino({ level: process.env["MYZEL_TEST_LOG"] ?? "silent" }),
-      pollIntervalMs: 500,
-      maxLiveRuns: 10,
-      follow: { everyMs: EVERY_MS, ...follow, ...changes },
-      keepTranscriptsMs: 86_400_000,
-      runKey: Buffer.alloc(32, 1),
-      signal: controller.signal,
-    });
-    const stop = async (): Promise<void> => {
-      controller.abort();
-      await ended;
-    };
-    engines.push({ stop });
-    return { stop };
+  const engines: TestEngine[] = [];
+  const startEngine = (changes: Partial<FollowOptions> = {}): TestEngine => {
+    const options = { pollIntervalMs: 500, follow: { everyMs: EVERY_MS, ...follow, ...changes } };
+    const engine = startTestEngine(database, launcher, options);
+    engines.push(engine);
+    return engine;
   };
   t.after(async () => {
     await Promise.all(engines.map((engine) => engine.stop()));

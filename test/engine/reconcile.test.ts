@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
-import { pino } from "pino";
 import { jobEnd } from "../../engine/domain/job.ts";
-import { runEngine } from "../../engine/engine.ts";
 import type { Launcher } from "../../engine/launch/launcher.ts";
 import { doneReport, instantLauncher } from "../support/instant-launcher.ts";
 import type { InstantLauncher } from "../support/instant-launcher.ts";
 import { testDatabase } from "../support/postgres.ts";
 import type { TestDatabase } from "../support/postgres.ts";
+import { startTestEngine } from "../support/test-engine.ts";
+import type { TestEngine } from "../support/test-engine.ts";
 import { eventually } from "../support/waiting.ts";
 
 interface TellingLauncher extends Launcher {
@@ -63,33 +63,18 @@ describe("the engine looks", () => {
   let test: TestDatabase;
   let instant: InstantLauncher;
   let launcher: TellingLauncher;
-  let stop: () => Promise<void>;
+  let engine: TestEngine;
 
   beforeEach(async () => {
     test = await testDatabase();
     instant = instantLauncher();
     launcher = tellingLauncher(instant);
-    const controller = new AbortController();
     const leads = Promise.withResolvers<void>();
-    const ended = runEngine({
-      databaseUrl: test.url("engine"),
-      launcher,
-      log: pino({ level: "silent" }),
-      pollIntervalMs: 60_000,
-      maxLiveRuns: 2_000,
-      keepTranscriptsMs: 86_400_000,
-      runKey: Buffer.alloc(32, 1),
-      signal: controller.signal,
-      onLead: () => leads.resolve(),
-    });
-    stop = async () => {
-      controller.abort();
-      await ended;
-    };
+    engine = startTestEngine(test, launcher, { maxLiveRuns: 2_000, onLead: () => leads.resolve() });
     await leads.promise;
   });
   afterEach(async () => {
-    await stop();
+    await engine.stop();
     await test.close();
   });
 

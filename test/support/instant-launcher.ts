@@ -17,6 +17,8 @@ export interface InstantLauncher extends Launcher {
   readonly jobs: Map<string, Job>;
   readonly launched: LaunchSpec[];
   readonly stopped: string[];
+  /** The job that this addressee's first run was launched as; "" as long as there is none. */
+  jobOf(addressee: string): string;
   /** Ends a job with a report, as publish would. */
   finish(jobName: string, report?: Partial<Report>): void;
   /** Deletes a job as somebody's hand would; the watch tells. */
@@ -78,6 +80,7 @@ export function instantLauncher(options: InstantLauncherOptions = {}): InstantLa
     jobs,
     launched,
     stopped,
+    jobOf: (addressee) => launched.find((spec) => spec.addressee === addressee)?.jobName ?? "",
     finish,
     lose: (jobName) => {
       jobs.delete(jobName);

@@ -10,13 +10,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type pg from "pg";
 import { pino } from "pino";
-import { runEngine } from "../../engine/engine.ts";
 import { createProcessLauncher } from "../../engine/launch/process/process-launcher.ts";
 import type { Launcher } from "../../engine/launch/launcher.ts";
 import { testDatabase } from "./postgres.ts";
 import type { TestDatabase } from "./postgres.ts";
 import { startScriptedModel } from "./scripted-model.ts";
 import type { Script, ScriptedModel } from "./scripted-model.ts";
+import { startTestEngine } from "./test-engine.ts";
 import { eventually } from "./waiting.ts";
 
 /** A token of the real shape; no account has it. */
@@ -73,23 +73,11 @@ export async function startSpine(
   const children: ChildProcess[] = [];
 
   const startEngine = () => {
-    const controller = new AbortController();
-    const ended = runEngine({
-      databaseUrl: test.url("engine"),
-      launcher,
+    const engine = startTestEngine(test, launcher, {
       log,
       pollIntervalMs: 5_000,
       maxLiveRuns: options.maxLiveRuns ?? 4,
-      keepTranscriptsMs: 86_400_000,
-      runKey: Buffer.alloc(32, 1),
-      signal: controller.signal,
     });
-    const engine = {
-      stop: async () => {
-        controller.abort();
-        await ended;
-      },
-    };
     engines.push(engine);
     return engine;
   };
