@@ -124,4 +124,12 @@ describe("what is kept of the API's objects", () => {
     };
     assert.equal(seenPod({ metadata, spec: {} }).deletedAt, Date.parse("2026-01-01T00:00:30Z"));
   });
+
+  it("a pod that has a node wants no room, whatever the scheduler said of it", () => {
+    const metadata = { uid: "u", name: "n", resourceVersion: "7", creationTimestamp: "2026-01-01T00:00:00Z" };
+    const conditions = [{ type: "PodScheduled", status: "False", message: "0/3 nodes are available" }];
+    const wantsRoom = (spec: { nodeName?: string }) =>
+      seenPod({ metadata, spec, status: { conditions } }).unschedulable;
+    assert.deepEqual([wantsRoom({}), wantsRoom({ nodeName: "node-1" })], ["0/3 nodes are available", null]);
+  });
 });

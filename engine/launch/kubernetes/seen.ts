@@ -141,7 +141,11 @@ export function seenPod(pod: PodJson): SeenPod {
     graceMs: (spec.terminationGracePeriodSeconds ?? 30) * 1000,
     disruption:
       disruption === undefined ? null : { reason: disruption.reason ?? "", message: disruption.message ?? "" },
-    unschedulable: scheduled?.status === "False" ? (scheduled.message ?? scheduled.reason ?? "") : null,
+    // The scheduler's word may come after somebody else has bound the pod.
+    unschedulable:
+      scheduled?.status === "False" && spec.nodeName === undefined
+        ? (scheduled.message ?? scheduled.reason ?? "")
+        : null,
     stopAskedAt: timeOf(pod.metadata.annotations?.[ANNOTATIONS.stop]),
     containers: PHASES.flatMap((phase) => {
       const found = statuses.find(({ name }) => name === phase);
