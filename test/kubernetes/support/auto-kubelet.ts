@@ -128,7 +128,9 @@ async function endPod(pod: V1Pod, playing: Playing): Promise<void> {
   const { clients, node, call, signal, endsAfterMs = 0 } = playing;
   if (endsAfterMs === null || pod.spec?.nodeName !== node.name) return;
   if (endsAfterMs > 0) await delay(endsAfterMs, undefined, { signal });
-  if (!hasEnded(pod)) await call(() => bringPodTo(clients, pod, terminated(pod)));
+  // It went on until the deletion was heard of, and no container that has ended is unended.
+  const now = await call(() => clients.core.readNamespacedPod(podKey(pod)));
+  if (!hasEnded(now)) await call(() => bringPodTo(clients, now, terminated(now)));
   const body = { gracePeriodSeconds: 0, preconditions: { uid: pod.metadata?.uid ?? "" } };
   await call(() => clients.core.deleteNamespacedPod({ ...podKey(pod), body }));
 }
