@@ -183,6 +183,7 @@ describe("deploy/", { skip: await kustomizeProblem(), timeout: 300_000 }, () => 
         });
         return review.status?.allowed === true;
       };
+      await eventually("its Role is in force", () => may("list", "pods"));
       for (const { apiGroups, resources, verbs, resourceNames } of rulesOf(named(all, "Role", "myzel-engine"))) {
         assert.deepEqual(apiGroups, resources[0] === "jobs" ? ["batch"] : [""]);
         for (const verb of verbs) assert.ok(await may(verb, resources[0] ?? "", namespace, resourceNames?.[0]), verb);

@@ -18,7 +18,7 @@ import { myzel } from "../cli/run-myzel.ts";
 import { testDatabase } from "../support/postgres.ts";
 import { eventually } from "../support/waiting.ts";
 import { createObject } from "./deploy/create-object.ts";
-import { makeEngineAccount } from "./deploy/engine-account.ts";
+import { accountMay, makeEngineAccount } from "./deploy/engine-account.ts";
 import type { KubernetesObject } from "./deploy/kustomize.ts";
 import { newSpec } from "./launcher-support.ts";
 import { clientsFor, type Clients } from "./support/clients.ts";
@@ -201,10 +201,9 @@ describe("myzel doctor in a cluster", { skip: await kubernetesProblem() }, () =>
       { apiGroups: [""], resources: ["secrets"], verbs: ["get"] },
     ];
     await rbac.replaceNamespacedRole({ ...role, body: { metadata: role, rules } });
-    const checks = await eventually("the Role is in force", async () => {
-      const found = await look(namespace, { settings: { kubeconfig } });
-      return found.get("permissions")?.status === "ok" ? null : found;
-    });
+    const mayMakeJobs = () => accountMay(clients, namespace, { verb: "create", group: "batch", resource: "jobs" });
+    await eventually("the Role is in force", async () => !(await mayMakeJobs()));
+    const checks = await look(namespace, { settings: { kubeconfig } });
     const may = "system:serviceaccount:.*:myzel-engine in the namespace .* may not";
     told(checks, "permissions", "problem", new RegExp(`^${may} create jobs, delete jobs, patch secrets/myzel-pods$`));
     told(checks, "permissions", "problem", /jobs/, /service-account.yaml/);

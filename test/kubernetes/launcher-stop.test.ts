@@ -5,11 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { RbacAuthorizationV1Api, type V1Pod } from "@kubernetes/client-node";
-import { openApi } from "../../engine/launch/kubernetes/api.ts";
-import { may } from "../../engine/launch/kubernetes/doctor/account.ts";
 import type { Launcher } from "../../engine/launch/launcher.ts";
 import { eventually } from "../support/waiting.ts";
-import { makeEngineAccount } from "./deploy/engine-account.ts";
+import { accountMay, makeEngineAccount } from "./deploy/engine-account.ts";
 import { launchBound, observationOf, openLauncher, waitForEnd, waitUntilGone } from "./launcher-support.ts";
 import { clientsFor, unlessNotFound, type Clients } from "./support/clients.ts";
 import { freshNamespace, type FreshNamespace } from "./support/fresh-namespace.ts";
@@ -139,12 +137,9 @@ describe("a stop on Kubernetes", { skip: await kubernetesProblem() }, () => {
     );
     await rbac.replaceNamespacedRole({ ...key, body: { ...role, rules: rules ?? [] } });
     const poor = await openLauncher({ ...where, kubeconfig });
-    const api = await openApi({ ...where, kubeconfig });
     try {
-      await eventually(
-        "the Role is in force",
-        async () => !(await may(api, { verb: "patch", group: "", resource: "pods" })),
-      );
+      const mayAsk = () => accountMay(clients, namespace.name, { verb: "patch", resource: "pods" });
+      await eventually("the Role is in force", async () => !(await mayAsk()));
       const { spec, pod } = await launchBound(launcher, played);
       await bringPodTo(clients, pod, moments.running("agent"));
       await poor.stop(spec.jobName, "test");
@@ -153,7 +148,6 @@ describe("a stop on Kubernetes", { skip: await kubernetesProblem() }, () => {
       await removePod(clients, pod);
       await waitUntilGone(launcher, spec);
     } finally {
-      await api.close();
       await poor.close();
       await rm(scratch, { recursive: true });
     }

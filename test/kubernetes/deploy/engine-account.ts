@@ -1,7 +1,9 @@
 /** The engine's own account in a test's namespace, with exactly the rights that deploy/ gives it. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { AuthorizationV1Api } from "@kubernetes/client-node";
 import { loadAll } from "js-yaml";
+import { eventually } from "../../support/waiting.ts";
 import { createObject } from "./create-object.ts";
 import type { KubernetesObject } from "./kustomize.ts";
 import type { Clients } from "../support/clients.ts";
@@ -9,7 +11,7 @@ import type { Clients } from "../support/clients.ts";
 export const ENGINE_ACCOUNT_FILE = join(import.meta.dirname, "../../../deploy/base/service-account.yaml");
 const ACCOUNT = "myzel-engine";
 
-/** Makes the account and its Role, and writes a kubeconfig with its token to `path`. */
+/** Makes the account and its Role, and writes a kubeconfig with its token to `path`. Its rights are in force when it is returned. */
 export async function makeEngineAccount(clients: Clients, namespace: string, path: string): Promise<void> {
   for (const object of loadAll(await readFile(ENGINE_ACCOUNT_FILE, "utf8")) as KubernetesObject[]) {
     object.metadata.namespace = namespace;
@@ -21,6 +23,9 @@ export async function makeEngineAccount(clients: Clients, namespace: string, pat
     name: ACCOUNT,
     body: { spec: { audiences: [], expirationSeconds: 3600 } },
   });
+  await eventually("the account's Role is in force", () =>
+    accountMay(clients, namespace, { verb: "list", resource: "pods" }),
+  );
   const cluster = clients.config.getCurrentCluster();
   const config = {
     apiVersion: "v1",
@@ -31,4 +36,16 @@ export async function makeEngineAccount(clients: Clients, namespace: string, pat
     "current-context": "test",
   };
   await writeFile(path, JSON.stringify(config), { mode: 0o600 });
+}
+
+/** Whether the API server lets the account do that: it hears of a Role a moment after it was written. */
+export async function accountMay(
+  clients: Clients,
+  namespace: string,
+  right: { verb: string; group?: string; resource: string },
+): Promise<boolean> {
+  const user = `system:serviceaccount:${namespace}:${ACCOUNT}`;
+  const body = { spec: { user, resourceAttributes: { namespace, ...right } } };
+  const { status } = await clients.config.makeApiClient(AuthorizationV1Api).createSubjectAccessReview({ body });
+  return status?.allowed === true;
 }
