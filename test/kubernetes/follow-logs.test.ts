@@ -239,6 +239,9 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
       return pod.metadata?.deletionTimestamp !== undefined;
     });
     kubelet.say("agent", "asked to end");
+    // With the pod it is gone: the engine reads on since before, and has it when a later reader has.
+    for await (const { text } of launcher.logs(`task-${run.id}-1`, { follow: true }))
+      if (text.includes("asked to end")) break;
     kubelet.end("agent");
     await removePods(clients, namespace);
     await isOver(run, 60_000);

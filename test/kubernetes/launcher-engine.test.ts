@@ -216,10 +216,12 @@ describe("an engine whose runs are Jobs", { skip: await kubernetesProblem() }, (
       const live = await database.pool.query("select from runs where task_id = $1 and finished_at is null", [id]);
       return live.rowCount === 0;
     });
-    const { items } = await clients.core.listNamespacedPod({
-      namespace: namespace.name,
-      labelSelector: `myzel.dev/task=${id}`,
-    });
-    assert.equal(items.length, 0);
+    const pods = async (): Promise<V1Pod[]> => {
+      const labelSelector = `myzel.dev/task=${id}`;
+      return (await clients.core.listNamespacedPod({ namespace: namespace.name, labelSelector })).items;
+    };
+    // One that has ended may still be shown for a moment.
+    assert.ok((await pods()).every(({ status }) => status?.phase === "Failed"));
+    await eventually("its pod is gone", async () => (await pods()).length === 0);
   });
 });

@@ -143,7 +143,7 @@ describe("what becomes of a run on Kubernetes", { skip: await kubernetesProblem(
       await deletePod(pod);
       await eventually("the pod is seen terminating", async () => (await see(spec))?.state === "running");
       await lost.setOutOfService();
-      const end = await eventually("the slot is free", async () => (await see(spec))?.end, 60_000);
+      const end = await eventually("the slot is free", async () => (await see(spec))?.end, 90_000);
       assert.equal(codeOf(end), "node_lost");
     } finally {
       await lost.remove();
@@ -156,7 +156,8 @@ describe("what becomes of a run on Kubernetes", { skip: await kubernetesProblem(
     await bringPodTo(clients, pod, moments.running("agent"));
     await waitForState(spec, "running");
     await lost.remove();
-    const end = await eventually("the slot is free", async () => (await see(spec))?.end, 90_000);
+    // The pod garbage collector looks every 20 s, and waits for the node for three looks at most.
+    const end = await eventually("the slot is free", async () => (await see(spec))?.end, 150_000);
     assert.equal(codeOf(end), "node_lost");
   });
 
@@ -202,10 +203,12 @@ describe("what becomes of a run on Kubernetes", { skip: await kubernetesProblem(
     await launcher.launch(spec);
     const pod = await podOfJob(clients, { namespace: namespace.name, name: spec.jobName });
     await patchJob(spec, { spec: { suspend: true } });
-    await eventually("its pod is gone", async () => (await see(spec))?.podName === null);
-    const seen = await see(spec);
-    assert.equal(seen?.state, "starting");
-    assert.match(seen.waiting ?? "", /suspended/);
+    // Jobs and pods are watched each for themselves: what is seen of them comes in any order.
+    const seen = await eventually("its pod is gone, and it says why", async () => {
+      const now = await see(spec);
+      return now?.podName === null && /suspended/.test(now.waiting ?? "") ? now : null;
+    });
+    assert.equal(seen.state, "starting");
     await patchJob(spec, { spec: { suspend: false } });
     await eventually("it has another pod", async () => {
       const podName = (await see(spec))?.podName;
@@ -226,6 +229,7 @@ describe("what becomes of a run on Kubernetes", { skip: await kubernetesProblem(
     const { spec, pod } = await launchBound(launcher, played);
     await holdPod(clients, pod);
     await bringPodTo(clients, pod, moments.running("checkout"));
+    await waitForState(spec, "running");
     await launcher.stop(spec.jobName, "test");
     await eventually("the pod is being deleted", async () => {
       const { metadata } = await clients.core.readNamespacedPod(podKey(pod));

@@ -16,7 +16,7 @@ import { sampleJob } from "./support/sample-job.ts";
 import { ownClusterProblem, playingProblem, sharedKubeconfig } from "./support/shared-cluster.ts";
 
 /** The pod garbage collector looks every 20 s. */
-const GARBAGE_TIMEOUT_MS = 45_000;
+const GARBAGE_TIMEOUT_MS = 90_000;
 
 describe("a played kubelet", { skip: await playingProblem() }, () => {
   let clients: Clients;
@@ -205,7 +205,7 @@ test(
     const clients = clientsFor(cluster.kubeconfig);
     const { name: namespace } = await freshNamespace(clients, "outlasts");
     const node = await playedNode(clients);
-    const kubelet = startAutoKubelet(clients, { namespace, node, plan: eachPhase(50) });
+    const kubelet = startAutoKubelet(clients, { namespace, node, plan: eachPhase(200) });
     t.after(() => kubelet.stop());
     for (const name of ["one", "two", "three", "four", "five"]) {
       await clients.batch.createNamespacedJob({ namespace, body: sampleJob(name) });
@@ -218,6 +218,7 @@ test(
       const { items } = await clients.batch.listNamespacedJob({ namespace });
       return items.every(({ status }) => status?.succeeded === 1);
     });
+    await eventually("the kubelet knows that it has ended them", () => kubelet.ended >= 5);
     assert.equal(kubelet.ended, 5);
   },
 );
