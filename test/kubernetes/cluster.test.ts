@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -164,9 +164,8 @@ async function firstWatchEvent(
   }
 }
 
+/** Whoever inherits it may take his time to reap it. */
 async function hasEnded(pid: number): Promise<boolean> {
-  return access(`/proc/${pid}`).then(
-    () => false,
-    () => true,
-  );
+  const state = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
+  return state === null || /\) Z /.test(state);
 }
