@@ -31,7 +31,7 @@ it("an engine goes on claiming after a claim was committed whose answer was lost
 
   const first = await schema.insert({ addressee: "one" });
   await database.pool.query("select"); // connected
-  proxy.latencyMs = 300;
+  proxy.latencyMs = 1_500; // in which the claim has to be noticed, also where this process is kept waiting
   const claiming = assert.rejects(tick(), DatabaseUnreachableError);
   await eventually("the claim is committed, its answer on the way", () => schema.liveRun(first));
   for (const connection of proxy.connections()) connection.cut();

@@ -292,7 +292,7 @@ async function calm(world: World): Promise<void> {
   for (const engine of fleet.engines) fleet.start(engine);
   await edits.openGates();
   await epics.openGates();
-  await waitFor("an engine leads", 40_000, () => engineIsLive(world));
+  await waitFor("an engine leads", 90_000, () => engineIsLive(world));
   const deaf = random.chance(0.5);
   for (const { proxy } of fleet.engines) proxy.notifications = deaf ? "drop" : "pass";
   const epoch = fleet.newestEpoch();
@@ -344,7 +344,7 @@ async function drain(world: World): Promise<void> {
       );
       return Number(rows[0].left) === 0;
     });
-    await waitFor("all jobs are removed", 40_000, async () => {
+    await waitFor("all jobs are removed", 90_000, async () => {
       const answer = await jobs.ask({ call: "observe" });
       return "observations" in answer && answer.observations.length === 0;
     });

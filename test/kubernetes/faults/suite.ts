@@ -87,7 +87,7 @@ async function interrupted(signal: AbortSignal | undefined): Promise<never> {
 async function breakThings(world: World): Promise<void> {
   const healing = new AbortController();
   const people = [fileAlong(world, healing.signal), editAlong(world, healing.signal), lookAlong(world, healing.signal)];
-  await eventually("an engine leads", () => world.fleet.leader() !== null, 30_000);
+  await eventually("an engine leads", () => world.fleet.leader() !== null);
   const hands = [
     breakWith(world, { brief: CLUSTER_FAULTS, lasting: LONG_CLUSTER_FAULTS }, healing.signal),
     breakWith(world, { brief: ENGINE_FAULTS, lasting: LONG_ENGINE_FAULTS }, healing.signal),
