@@ -9,14 +9,13 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { promisify } from "node:util";
 import type { V1Pod } from "@kubernetes/client-node";
-import { pino } from "pino";
 import type { Check } from "../../engine/check.ts";
 import { checkCluster, type ProfileToCheck } from "../../engine/launch/kubernetes/doctor/check-cluster.ts";
 import { checkReport } from "../../engine/launch/kubernetes/doctor/trial.ts";
 import { parseTrialReport, trialScript, type TrialReport } from "../../engine/launch/kubernetes/doctor/trial-script.ts";
 import { eventually } from "../support/waiting.ts";
 import { makeEngineAccount } from "./deploy/engine-account.ts";
-import { newSpec, openLauncher } from "./launcher-support.ts";
+import { newSpec, openLauncher, SETTINGS } from "./launcher-support.ts";
 import { clientsFor, type Clients } from "./support/clients.ts";
 import { freshNamespace, type FreshNamespace } from "./support/fresh-namespace.ts";
 import { playedNode, type PlayedNode } from "./support/played-node.ts";
@@ -59,19 +58,7 @@ describe("a trial pod", { skip: await playingProblem(), concurrency: 3 }, () => 
     timeoutMs = 120_000,
   ) {
     const checks = await checkCluster({
-      settings: {
-        ...where,
-        instance: "test",
-        workerImage: "registry.example/worker:1",
-        cpu: "1",
-        memory: "1Gi",
-        disk: "1Gi",
-        claudeSecret: { name: "myzel-claude", key: "token" },
-        stuckAfterMs: 300_000,
-        createsAtOnce: 20,
-        podDatabaseUrl: "",
-        log: pino({ level: "silent" }),
-      },
+      settings: { ...SETTINGS, ...where, workerImage: "registry.example/worker:1" },
       maxLiveRuns: 10,
       credentials: [],
       profiles,

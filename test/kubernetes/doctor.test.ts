@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { NetworkingV1Api, RbacAuthorizationV1Api } from "@kubernetes/client-node";
 import { load } from "js-yaml";
-import { pino } from "pino";
 import type { Check } from "../../engine/check.ts";
 import type { KubernetesLauncherSettings } from "../../engine/launch/kubernetes/launcher-settings.ts";
 import {
@@ -20,7 +19,7 @@ import { eventually } from "../support/waiting.ts";
 import { createObject } from "./deploy/create-object.ts";
 import { accountMay, makeEngineAccount } from "./deploy/engine-account.ts";
 import type { KubernetesObject } from "./deploy/kustomize.ts";
-import { newSpec } from "./launcher-support.ts";
+import { newSpec, SETTINGS } from "./launcher-support.ts";
 import { clientsFor, type Clients } from "./support/clients.ts";
 import { freshNamespace, type FreshNamespace } from "./support/fresh-namespace.ts";
 import { kubernetesProblem, sharedKubeconfig } from "./support/shared-cluster.ts";
@@ -72,18 +71,10 @@ describe("myzel doctor in a cluster", { skip: await kubernetesProblem() }, () =>
   async function look(namespace: string, { settings, ...given }: Given = {}): Promise<Map<string, Check>> {
     const checks = await checkCluster({
       settings: {
+        ...SETTINGS,
+        instance: "myzel",
         kubeconfig: admin,
         namespace,
-        instance: "myzel",
-        workerImage: "myzel-worker",
-        cpu: "1",
-        memory: "1Gi",
-        disk: "1Gi",
-        claudeSecret: { name: "myzel-claude", key: "token" },
-        stuckAfterMs: 300_000,
-        createsAtOnce: 20,
-        podDatabaseUrl: "",
-        log: pino({ level: "silent" }),
         ...settings,
       },
       maxLiveRuns: 10,

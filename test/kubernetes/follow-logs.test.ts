@@ -6,11 +6,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import { PatchStrategy, setHeaderOptions, type V1Pod } from "@kubernetes/client-node";
-import { pino } from "pino";
-import { runEngine } from "../../engine/engine.ts";
 import type { Launcher } from "../../engine/launch/launcher.ts";
 import type { FollowOptions } from "../../engine/loops/follow-logs.ts";
 import { testDatabase, type TestDatabase } from "../support/postgres.ts";
+import { startTestEngine, type TestEngine } from "../support/test-engine.ts";
 import { eventually } from "../support/waiting.ts";
 import { startLogServer, type LogServer } from "./launcher-log-server.ts";
 import { openLauncher } from "./launcher-support.ts";
@@ -60,25 +59,8 @@ describe("an engine that follows the logs of pods", { skip: await ownClusterProb
     await database?.close();
   });
 
-  const startEngine = (follow: Partial<FollowOptions>): { stop(): Promise<void> } => {
-    const controller = new AbortController();
-    const ended = runEngine({
-      databaseUrl: database.url("engine"),
-      launcher,
-      log: pino({ level: process.env["MYZEL_LOG_LEVEL"] ?? "silent" }),
-      pollIntervalMs: 1_000,
-      maxLiveRuns: 10,
-      follow: { everyMs: EVERY_MS, ...follow },
-      keepTranscriptsMs: 86_400_000,
-      runKey: Buffer.alloc(32, 3),
-      signal: controller.signal,
-    });
-    const stop = async (): Promise<void> => {
-      controller.abort();
-      await ended;
-    };
-    return { stop };
-  };
+  const startEngine = (follow: Partial<FollowOptions>): TestEngine =>
+    startTestEngine(database, launcher, { pollIntervalMs: 1_000, follow: { everyMs: EVERY_MS, ...follow } });
 
   /** A node of its own, so that it can be lost. */
   const newNode = async (): Promise<{ node: PlayedNode; kubelet: LogServer }> => {

@@ -3,12 +3,11 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { V1EnvVar, V1Pod } from "@kubernetes/client-node";
 import pg from "pg";
-import { pino } from "pino";
-import { runEngine } from "../../engine/engine.ts";
 import type { Launcher } from "../../engine/launch/launcher.ts";
 import { doneReport } from "../support/instant-launcher.ts";
 import { testDatabase, type TestDatabase } from "../support/postgres.ts";
 import { myzel } from "../cli/run-myzel.ts";
+import { startTestEngine, type TestEngine } from "../support/test-engine.ts";
 import { eventually } from "../support/waiting.ts";
 import { openLauncher } from "./launcher-support.ts";
 import { startAutoKubelet, type AutoKubelet } from "./support/auto-kubelet.ts";
@@ -25,8 +24,7 @@ describe("an engine whose runs are Jobs", { skip: await kubernetesProblem() }, (
   let database: TestDatabase;
   let launcher: Launcher;
   let kubelet: AutoKubelet;
-  let engine: Promise<void>;
-  const stop = new AbortController();
+  let engine: TestEngine;
 
   before(async () => {
     const kubeconfig = await sharedKubeconfig();
@@ -40,20 +38,10 @@ describe("an engine whose runs are Jobs", { skip: await kubernetesProblem() }, (
     const secret = { metadata: { name: "myzel-claude" }, stringData: { token: "sk-ant-oat01-test" } };
     await clients.core.createNamespacedSecret({ namespace: namespace.name, body: secret });
     kubelet = startAutoKubelet(clients, { namespace: namespace.name, node, plan, act });
-    engine = runEngine({
-      databaseUrl: database.url("engine"),
-      launcher,
-      log: pino({ level: process.env["MYZEL_LOG_LEVEL"] ?? "silent" }),
-      pollIntervalMs: 60_000, // so that what happens soon happens by waking
-      maxLiveRuns: 10,
-      keepTranscriptsMs: 86_400_000,
-      runKey: Buffer.alloc(32, 3),
-      signal: stop.signal,
-    });
+    engine = startTestEngine(database, launcher);
   });
   after(async () => {
-    stop.abort();
-    await engine;
+    await engine?.stop();
     await kubelet?.stop();
     await launcher?.close();
     await namespace?.remove();

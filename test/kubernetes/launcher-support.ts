@@ -17,24 +17,25 @@ export interface WhereToLaunch {
   namespace: string;
 }
 
+/** Without a place, which each test has for itself. */
+export const SETTINGS: KubernetesLauncherSettings = {
+  instance: "test",
+  workerImage: "myzel-worker",
+  cpu: "1",
+  memory: "1Gi",
+  disk: "1Gi",
+  claudeSecret: { name: "myzel-claude", key: "token" },
+  stuckAfterMs: 300_000,
+  createsAtOnce: 20,
+  podDatabaseUrl: "postgresql://pod:password@db.invalid/myzel",
+  log: pino({ level: process.env["MYZEL_TEST_LOG"] ?? "silent" }),
+};
+
 export function openLauncher(
   where: WhereToLaunch,
   settings: Partial<KubernetesLauncherSettings> = {},
 ): Promise<Launcher> {
-  return createKubernetesLauncher({
-    ...where,
-    instance: "test",
-    workerImage: "myzel-worker",
-    cpu: "1",
-    memory: "1Gi",
-    disk: "1Gi",
-    claudeSecret: { name: "myzel-claude", key: "token" },
-    stuckAfterMs: 300_000,
-    createsAtOnce: 20,
-    podDatabaseUrl: "postgresql://pod:password@db.invalid/myzel",
-    log: pino({ level: process.env["MYZEL_LOG_LEVEL"] ?? "silent" }),
-    ...settings,
-  });
+  return createKubernetesLauncher({ ...SETTINGS, ...where, ...settings });
 }
 
 export function newSpec(given: Partial<LaunchSpec> = {}): LaunchSpec {

@@ -23,7 +23,7 @@ test(
   { skip: needsRoot },
   async (t) => {
     const dataDir = temporaryDirectory(t, 0o711);
-    const log = pino({ level: process.env["MYZEL_LOG_LEVEL"] ?? "silent" });
+    const log = pino({ level: process.env["MYZEL_TEST_LOG"] ?? "silent" });
     const compiled = compiledCode({ ...common, dataDir, log });
     t.after(() => compiled.close());
     const directory = join(dataDir, "run");

@@ -62,7 +62,7 @@ export function openBench(t: TestContext, phases: StandIns, changes: Partial<Pro
     runUidBase: TEST_UID_BASE,
     claudeToken: "claude-token-of-the-test",
     environment: { ...process.env },
-    log: pino({ level: process.env["MYZEL_LOG_LEVEL"] ?? "silent" }),
+    log: pino({ level: process.env["MYZEL_TEST_LOG"] ?? "silent" }),
     workerImageDir: writeWorkerImage(join(directory, "worker-image"), phases, notes),
     ...changes,
   };

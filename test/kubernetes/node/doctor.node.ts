@@ -10,13 +10,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { load } from "js-yaml";
-import { pino } from "pino";
 import type { Check } from "../../../engine/check.ts";
 import { checkCluster } from "../../../engine/launch/kubernetes/doctor/check-cluster.ts";
 import { createObject } from "../deploy/create-object.ts";
 import { makeEngineAccount } from "../deploy/engine-account.ts";
 import type { KubernetesObject } from "../deploy/kustomize.ts";
-import { newSpec } from "../launcher-support.ts";
+import { newSpec, SETTINGS } from "../launcher-support.ts";
 import { clientsFor } from "../support/clients.ts";
 import { startCluster, type TestCluster } from "../support/cluster.ts";
 import { freshNamespace } from "../support/fresh-namespace.ts";
@@ -109,19 +108,7 @@ function optionsFor(place: {
 }): Parameters<typeof checkCluster>[0] {
   const profile = { cpu: null, memory: null, credential: newSpec().credential, podTemplate: null };
   return {
-    settings: {
-      ...place,
-      instance: "myzel",
-      workerImage: WORKER_IMAGE,
-      cpu: "500m",
-      memory: "256Mi",
-      disk: "1Gi",
-      claudeSecret: { name: "myzel-claude", key: "token" },
-      stuckAfterMs: 300_000,
-      createsAtOnce: 20,
-      podDatabaseUrl: "",
-      log: pino({ level: "silent" }),
-    },
+    settings: { ...SETTINGS, ...place, instance: "myzel", workerImage: WORKER_IMAGE, cpu: "500m", memory: "256Mi" },
     maxLiveRuns: 10,
     credentials: [],
     profiles: [
