@@ -169,36 +169,33 @@ test("a crash of everything leaves nothing to trip over, not even when the serve
   await again.stop();
 });
 
+/** The pid of a backend that does nothing until somebody lets it go on. */
+async function stoppedBackend(t: TestContext, url: string): Promise<number> {
+  const client = new pg.Client({ connectionString: url });
+  client.on("error", () => {});
+  await client.connect();
+  t.after(() => client.end().catch(() => {}));
+  const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
+  const { pid } = rows[0] ?? assert.fail("no backend");
+  process.kill(pid, "SIGSTOP");
+  return pid;
+}
+
 test("backends that outlive their killed postmaster are gone before a new server starts", async (t) => {
   const dir = await dataDir(t);
   const server = await startEmbeddedPostgres({ dataDir: dir, log });
-  const client = new pg.Client({ connectionString: server.adminUrl });
-  client.on("error", () => {});
-  await client.connect();
-  const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
-  const backend = rows[0]?.pid;
-  assert.ok(backend);
-  // Stopped, it does not notice the end of its postmaster.
-  process.kill(backend, "SIGSTOP");
+  const backend = await stoppedBackend(t, server.adminUrl); // it does not notice the end of its postmaster
   process.kill(server.pid, "SIGKILL");
   const again = await startEmbeddedPostgres({ dataDir: dir, log });
   assert.equal(again.adopted, false);
   assert.ok(!(await serverProcesses(join(dir, "postgres"))).includes(backend));
   await again.stop();
-  await client.end().catch(() => {});
 });
 
 test("a server that is being shut down is waited for, and a new one started", async (t) => {
   const dir = await dataDir(t);
   const server = await startEmbeddedPostgres({ dataDir: dir, log });
-  const client = new pg.Client({ connectionString: server.adminUrl });
-  client.on("error", () => {});
-  await client.connect();
-  const { rows } = await client.query<{ pid: number }>("select pg_backend_pid() as pid");
-  const backend = rows[0]?.pid;
-  assert.ok(backend);
-  // Stopped, it holds the shutdown up.
-  process.kill(backend, "SIGSTOP");
+  const backend = await stoppedBackend(t, server.adminUrl); // it holds the shutdown up
   process.kill(server.pid, "SIGINT");
   await until(async () => (await ping(server.adminUrl)) === "not yet");
   const starting = startEmbeddedPostgres({ dataDir: dir, log });
@@ -208,7 +205,6 @@ test("a server that is being shut down is waited for, and a new one started", as
   assert.equal(again.adopted, false);
   assert.deepEqual(await query(again.adminUrl, "select 1 as one"), [{ one: 1 }]);
   await again.stop();
-  await client.end().catch(() => {});
 });
 
 test("a port that somebody else has taken meanwhile is replaced by a new one", async (t) => {
