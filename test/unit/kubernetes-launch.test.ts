@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { ApiError, errorOfAnswer, mayPass } from "../../engine/launch/kubernetes/api-error.ts";
 import { createGate } from "../../engine/launch/kubernetes/create-gate.ts";
 import { withPatience } from "../../engine/launch/kubernetes/patience.ts";
@@ -30,6 +31,7 @@ describe("the gate before creations", () => {
   it("lets half as many through after a pause, and more again with each success", async () => {
     const gate = createGate(8);
     gate.pause(1);
+    await delay(10); // over: what waits for its end goes on one by one, as its timers come
     const mostNow = async (): Promise<number> => {
       let now = 0;
       let most = 0;
