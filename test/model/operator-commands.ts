@@ -4,7 +4,7 @@ import { REFUSALS, TASK_TRANSITIONS } from "../../engine/domain/task-states.ts";
 import { command, pick } from "./command.ts";
 import type { QueueCommand } from "./command.ts";
 import { reopenEpic, stopTask } from "./epic-ends.ts";
-import { followDeleted, followEnded } from "./epic-rules.ts";
+import { followDeleted, followEnded, followIdle } from "./epic-rules.ts";
 import { addresseeOf, headOf, newestRun, taskState } from "./model.ts";
 import type { Model, ModelTask } from "./model.ts";
 
@@ -88,6 +88,7 @@ export function applyStatusEdit(model: Model, task: ModelTask, edit: Edit): void
     model.tasks.delete(task.id);
     model.deleted.push(task.id);
     if (task.status !== "completed") followDeleted(model, task);
+    else if (task.kind !== "wake_up") followIdle(model, task.epic); // its wake-up may have been deleted before
   } else if (rescheduled || edit === "set_pending") {
     if (task.status === "completed") reopenEpic(model, task.id);
     Object.assign(task, { status: "pending", result: null, completedAt: null });
