@@ -151,4 +151,17 @@ describe("sequences kept", () => {
       await db.settle(task);
     }
   });
+
+  it("an epic whose wake-up was deleted ends when its first task goes too, instead of lying there for ever", async () => {
+    const { rows } = await db.pool.query("select id from file_epic('project-mgr-web', 'Build it.')");
+    const epic = rows[0].id;
+    const state = async () => (await db.pool.query("select state, end_code from epics where id = $1", [epic])).rows[0];
+    await db.claimAll();
+    await db.settle(epic, { action: "complete", success: true, summary: "nothing to do" });
+    const deleted = await db.pool.query("delete from tasks where created_by = 'engine' and status = 'pending'");
+    assert.equal(deleted.rowCount, 1);
+    assert.deepEqual(await state(), { state: "active", end_code: null });
+    await db.pool.query("delete from tasks where id = $1", [epic]);
+    assert.deepEqual(await state(), { state: "stopped", end_code: "stopped" });
+  });
 });
