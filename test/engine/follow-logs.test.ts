@@ -28,8 +28,12 @@ const SPEAKS = `
 const EVERY_MS = 200;
 
 async function startTest(t: TestContext, follow: Partial<FollowOptions> = {}) {
+  const engines: TestEngine[] = [];
+  // Hooks run in the order in which they were made: the engines end before what they work with goes.
+  t.after(() => Promise.all(engines.map((engine) => engine.stop())));
   const bench = openBench(t, { agent: SPEAKS });
   const database = await testDatabase();
+  t.after(() => database.close());
   const specs: LaunchSpec[] = [];
   const launcher: Launcher = {
     ...bench.launcher,
@@ -38,17 +42,12 @@ async function startTest(t: TestContext, follow: Partial<FollowOptions> = {}) {
       return bench.launcher.launch(spec);
     },
   };
-  const engines: TestEngine[] = [];
   const startEngine = (changes: Partial<FollowOptions> = {}): TestEngine => {
     const options = { pollIntervalMs: 500, follow: { everyMs: EVERY_MS, ...follow, ...changes } };
     const engine = startTestEngine(database, launcher, options);
     engines.push(engine);
     return engine;
   };
-  t.after(async () => {
-    await Promise.all(engines.map((engine) => engine.stop()));
-    await database.close();
-  });
   startEngine();
 
   const task = async (id: string) => (await database.pool.query("select * from tasks where id = $1", [id])).rows[0];
