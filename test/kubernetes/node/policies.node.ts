@@ -80,7 +80,7 @@ describe("deploy/'s NetworkPolicies, enforced", { skip: await enforcingNodeProbl
         MYZEL_RUN_CPU: "1",
       },
       databaseAddress: PLACE.address,
-      gitSecrets: `- { repositories: "http://${GIT}:*", secret: git-login }`,
+      gitSecrets: `- { repositories: "http://${GIT}:*/*", secret: git-login }`,
     });
   }
 
@@ -108,7 +108,8 @@ describe("deploy/'s NetworkPolicies, enforced", { skip: await enforcingNodeProbl
   ];
 
   async function engines(): Promise<string[]> {
-    const labelSelector = "app.kubernetes.io/component=engine";
+    // Of the Deployment: a pod of another test, that only bears an engine's labels, may still be shown as ready.
+    const labelSelector = "app.kubernetes.io/component=engine,pod-template-hash";
     const { items } = await stage.clients.core.listNamespacedPod({ namespace: stage.namespace.name, labelSelector });
     return items
       .filter(({ status }) => status?.conditions?.some(({ type, status: is }) => type === "Ready" && is === "True"))
