@@ -2,12 +2,13 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { Watch, type V1Status } from "@kubernetes/client-node";
+import { processInfo } from "../../engine/launch/process/proc.ts";
 import { eventually } from "../support/waiting.ts";
 import { clientsFor, unlessNotFound, type Clients } from "./support/clients.ts";
 import { startCluster, type TestCluster } from "./support/cluster.ts";
@@ -131,7 +132,7 @@ test(
     const pids = JSON.parse(line) as number[];
     assert.equal(pids.length, 4);
     holder.kill("SIGKILL");
-    for (const pid of pids) await eventually(`process ${pid} has ended`, () => hasEnded(pid));
+    for (const pid of pids) await eventually(`process ${pid} has ended`, () => processInfo(pid) === null);
   },
 );
 
@@ -162,10 +163,4 @@ async function firstWatchEvent(
   } finally {
     request.abort();
   }
-}
-
-/** Whoever inherits it may take his time to reap it. */
-async function hasEnded(pid: number): Promise<boolean> {
-  const state = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => null);
-  return state === null || /\) Z /.test(state);
 }

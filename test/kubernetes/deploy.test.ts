@@ -7,6 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { load } from "js-yaml";
 import { eventually } from "../support/waiting.ts";
 import { createObject } from "./deploy/create-object.ts";
+import { accountMay } from "./deploy/engine-account.ts";
 import { kustomizeProblem, render, type KubernetesObject } from "./deploy/kustomize.ts";
 import { reaches } from "./deploy/network-reach.ts";
 import type { Clients } from "./support/clients.ts";
@@ -162,26 +163,16 @@ describe("deploy/", { skip: await kustomizeProblem(), timeout: 300_000 }, () => 
     test("the engine's account may do what its Role says, in its namespace, and nothing else", async () => {
       const all = objects("production");
       const namespace = await apply(all.filter(({ kind }) => /^(ServiceAccount|Role|RoleBinding)$/.test(kind)));
-      const { AuthorizationV1Api } = await import("@kubernetes/client-node");
-      const may = async (verb: string, resource: string, where = namespace, name?: string): Promise<boolean> => {
+      const may = (verb: string, resource: string, where = namespace, name?: string): Promise<boolean> => {
         const [plural = "", subresource] = resource.split("/");
-        const api = clients.config.makeApiClient(AuthorizationV1Api);
-        const review = await api.createSubjectAccessReview({
-          body: {
-            spec: {
-              user: `system:serviceaccount:${namespace}:myzel-engine`,
-              resourceAttributes: {
-                verb,
-                namespace: where,
-                resource: plural,
-                group: plural === "jobs" ? "batch" : "",
-                ...(subresource === undefined ? {} : { subresource }),
-                ...(name === undefined ? {} : { name }),
-              },
-            },
-          },
+        return accountMay(clients, namespace, {
+          verb,
+          namespace: where,
+          resource: plural,
+          group: plural === "jobs" ? "batch" : "",
+          ...(subresource === undefined ? {} : { subresource }),
+          ...(name === undefined ? {} : { name }),
         });
-        return review.status?.allowed === true;
       };
       await eventually("its Role is in force", () => may("list", "pods"));
       for (const { apiGroups, resources, verbs, resourceNames } of rulesOf(named(all, "Role", "myzel-engine"))) {

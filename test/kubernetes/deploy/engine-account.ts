@@ -1,7 +1,7 @@
 /** The engine's own account in a test's namespace, with exactly the rights that deploy/ gives it. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { AuthorizationV1Api } from "@kubernetes/client-node";
+import { AuthorizationV1Api, type V1ResourceAttributes } from "@kubernetes/client-node";
 import { loadAll } from "js-yaml";
 import { eventually } from "../../support/waiting.ts";
 import { createObject } from "./create-object.ts";
@@ -38,12 +38,8 @@ export async function makeEngineAccount(clients: Clients, namespace: string, pat
   await writeFile(path, JSON.stringify(config), { mode: 0o600 });
 }
 
-/** Whether the API server lets the account do that: it hears of a Role a moment after it was written. */
-export async function accountMay(
-  clients: Clients,
-  namespace: string,
-  right: { verb: string; group?: string; resource: string },
-): Promise<boolean> {
+/** Whether the API server lets this namespace's account do that, in this namespace unless said: it hears of a Role a moment after it was written. */
+export async function accountMay(clients: Clients, namespace: string, right: V1ResourceAttributes): Promise<boolean> {
   const user = `system:serviceaccount:${namespace}:${ACCOUNT}`;
   const body = { spec: { user, resourceAttributes: { namespace, ...right } } };
   const { status } = await clients.config.makeApiClient(AuthorizationV1Api).createSubjectAccessReview({ body });
